@@ -30,19 +30,27 @@ Result<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t scale, 
   if (*p != '.' || p + 1 == end) {
     return fail(Errc::invalid_argument, quoted(text) + " is not a number");
   }
-  std::uint64_t place = scale;
-  std::uint64_t fraction = 0;
+  // The decimals as digits / ten; those past the 18th are below every scale's unit.
+  std::uint64_t digits = 0;
+  std::uint64_t ten = 1;
+  bool cut = false;
   for (++p; p != end; ++p) {
     if (*p < '0' || *p > '9') {
       return fail(Errc::invalid_argument, quoted(text) + " is not a number");
     }
     const auto digit = static_cast<std::uint64_t>(*p - '0');
-    if (exact && place % 10 != 0 && digit != 0) {
-      return fail(Errc::invalid_argument, quoted(text) + " has too many decimals");
+    if (ten < 1'000'000'000'000'000'000ULL) {
+      digits = digits * 10 + digit;
+      ten *= 10;
+    } else {
+      cut = cut || digit != 0;
     }
-    place /= 10;
-    fraction += digit * place;
   }
+  const auto scaled = static_cast<unsigned __int128>(digits) * scale;
+  if (exact && (cut || scaled % ten != 0)) {
+    return fail(Errc::invalid_argument, quoted(text) + " has too many decimals");
+  }
+  const auto fraction = static_cast<std::uint64_t>(scaled / ten);
   if (fraction > std::numeric_limits<std::uint64_t>::max() - value) {
     return fail(Errc::out_of_range, quoted(text) + " is too large");
   }
@@ -112,7 +120,10 @@ Result<Bytes> parse_bytes(std::string_view text) {
   }
   auto value = parse_decimal(number, scale, false);
   if (!value) {
-    return fail(value.error().code, "size: " + quoted(text) + " is not a size; write 4G, 512M or 1.5T");
+    if (value.error().code == Errc::out_of_range) {
+      return fail(Errc::out_of_range, "size: " + quoted(text) + " is more than 64 bits of bytes");
+    }
+    return fail(Errc::invalid_argument, "size: " + quoted(text) + " is not a size; write 4G, 512M or 1.5T");
   }
   return *value;
 }
@@ -131,7 +142,7 @@ std::string format_bytes_short(Bytes bytes) {
   static constexpr std::array<char, 5> kUnits{'B', 'K', 'M', 'G', 'T'};
   double value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (value >= 1024.0 && unit + 1 < kUnits.size()) {
+  while (value >= 1023.95 && unit + 1 < kUnits.size()) {  // 1023.95 would print as 1024.0
     value /= 1024.0;
     ++unit;
   }

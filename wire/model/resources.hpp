@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "wire/base/check.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/units.hpp"
 
@@ -89,7 +91,55 @@ struct Resources {
   void set_count(std::string_view name, std::uint64_t count);
 
   friend bool operator==(const Resources&, const Resources&) = default;
+
+ private:
+  // The parts that allocate, apart so that the scalar paths below can be inlined.
+  [[nodiscard]] bool lists_fit_in(const Resources& other) const;
+  [[nodiscard]] bool lists_can_add(const Resources& other) const;
+  void add_lists(const Resources& other);
+  void subtract_lists(const Resources& other);
 };
+
+inline bool Resources::is_zero() const {
+  return cpus_milli == 0 && gpus == 0 && memory_bytes == 0 && disk_bytes == 0 && ports.empty() && counts.empty();
+}
+
+inline bool Resources::fits_in(const Resources& other) const {
+  return cpus_milli <= other.cpus_milli && gpus <= other.gpus && memory_bytes <= other.memory_bytes &&
+         disk_bytes <= other.disk_bytes && ((ports.empty() && counts.empty()) || lists_fit_in(other));
+}
+
+inline bool Resources::can_add(const Resources& other) const {
+  constexpr auto kMax32 = std::numeric_limits<std::uint32_t>::max();
+  constexpr auto kMax64 = std::numeric_limits<std::uint64_t>::max();
+  return cpus_milli <= kMax32 - other.cpus_milli && gpus <= kMax32 - other.gpus &&
+         memory_bytes <= kMax64 - other.memory_bytes && disk_bytes <= kMax64 - other.disk_bytes &&
+         ((other.ports.empty() && other.counts.empty()) || lists_can_add(other));
+}
+
+inline Resources& Resources::operator+=(const Resources& other) {
+  check(can_add(other), "resources: a sum overflows or its ports overlap");
+  cpus_milli += other.cpus_milli;
+  gpus += other.gpus;
+  memory_bytes += other.memory_bytes;
+  disk_bytes += other.disk_bytes;
+  if (!other.ports.empty() || !other.counts.empty()) {
+    add_lists(other);
+  }
+  return *this;
+}
+
+inline Resources& Resources::operator-=(const Resources& other) {
+  check(other.fits_in(*this), "resources: more is taken than there is");
+  cpus_milli -= other.cpus_milli;
+  gpus -= other.gpus;
+  memory_bytes -= other.memory_bytes;
+  disk_bytes -= other.disk_bytes;
+  if (!other.ports.empty() || !other.counts.empty()) {
+    subtract_lists(other);
+  }
+  return *this;
+}
 
 [[nodiscard]] inline Resources operator+(Resources a, const Resources& b) { return a += b; }
 [[nodiscard]] inline Resources operator-(Resources a, const Resources& b) { return a -= b; }
