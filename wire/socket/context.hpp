@@ -1,0 +1,50 @@
+// Context: the ZeroMQ I/O threads of a process. Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "wire/base/result.hpp"
+#include "wire/base/time.hpp"
+
+namespace muster {
+
+struct ContextOptions {
+  int io_threads = 1;
+  int sockets_max = 1024;
+};
+
+// Outlives every socket made from it (check()s nothing: closing waits for the sockets).
+class Context {
+ public:
+  // Check with ok() before use: making one fails only when the process is out of descriptors or threads.
+  explicit Context(const ContextOptions& options = {});
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  [[nodiscard]] Status ok() const;
+  // For wire/socket only.
+  [[nodiscard]] void* handle() const { return handle_; }
+
+ private:
+  void* handle_{};
+};
+
+// Limits of one socket. Frames above `frame_bytes_max` end the connection they come on.
+struct SocketOptions {
+  std::size_t frame_bytes_max = 8U << 20U;
+  int send_frames_max = 4096;     // high-water mark per peer; beyond it send() says would_block
+  int receive_frames_max = 4096;
+  Duration linger = Duration::from_ms(200);     // how long closing waits for unsent frames
+  Duration reconnect = Duration::from_ms(50);   // first wait before a connection is tried again
+  Duration reconnect_max = Duration::from_ms(1000);
+  int backlog = 1024;
+};
+
+enum class SendOutcome : std::uint8_t {
+  sent,
+  would_block,  // no connection, or its queue is full: keep the frame and try later
+  link_lost,    // routers only: the peer has gone, and its link is forgotten
+};
+
+}  // namespace muster
