@@ -43,7 +43,7 @@ class NodeCpus {
 
  private:
   Topology topology_;
-  std::vector<std::uint32_t> real_;  // when wrapped: node cpu i is the machine's real_[i % size]
+  std::vector<std::uint32_t> real_;  // when wrapped: node cpu i is the machine's real_[i]
   bool wrapped_{false};
 };
 
