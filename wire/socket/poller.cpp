@@ -1,0 +1,97 @@
+#include "wire/socket/poller.hpp"
+
+#include <zmq.h>
+
+#include <algorithm>
+#include <ctime>
+
+#include "wire/socket/socket_impl.hpp"
+#include "wire/socket/zmq_error.hpp"
+
+namespace muster {
+namespace {
+
+static_assert(sizeof(zmq_pollitem_t) % sizeof(std::uint64_t) == 0);
+
+// Milliseconds until `deadline`, rounded up, for zmq_poll.
+long wait_ms(Instant deadline) {
+  if (deadline == Instant::never()) {
+    return -1;
+  }
+  const Duration left = deadline - SystemClock{}.now().mono;
+  if (left.ns() <= 0) {
+    return 0;
+  }
+  return static_cast<long>(std::min<std::int64_t>((left.ns() + 999'999) / 1'000'000, 3'600'000));
+}
+
+}  // namespace
+
+void Poller::add(const Dealer& dealer, Tag tag) {
+  items_.push_back({.socket = dealer.impl_->socket, .tag = tag});
+  items_.push_back({.socket = dealer.impl_->monitor, .tag = tag, .monitor = true});
+  dirty_ = true;
+}
+
+void Poller::add(const Router& router, Tag tag) {
+  items_.push_back({.socket = router.impl_->socket, .tag = tag});
+  dirty_ = true;
+}
+
+void Poller::add_fd(int fd, Tag tag, bool read, bool write) {
+  items_.push_back({.fd = fd, .tag = tag, .read = read, .write = write});
+  dirty_ = true;
+}
+
+void Poller::watch_write(Tag tag, bool on) {
+  for (Item& item : items_) {
+    if (item.tag == tag && !item.monitor && item.write != on) {
+      item.write = on;
+      dirty_ = true;
+    }
+  }
+}
+
+void Poller::remove(Tag tag) {
+  std::erase_if(items_, [tag](const Item& item) { return item.tag == tag; });
+  dirty_ = true;
+}
+
+Result<std::span<const Poller::Event>> Poller::wait(Instant deadline) {
+  constexpr std::size_t kWords = sizeof(zmq_pollitem_t) / sizeof(std::uint64_t);
+  poll_items_.resize(items_.size() * kWords);
+  auto* polled = reinterpret_cast<zmq_pollitem_t*>(poll_items_.data());
+  if (dirty_) {
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      const Item& item = items_[i];
+      const int events = (item.read ? ZMQ_POLLIN : 0) | (item.write ? ZMQ_POLLOUT : 0);
+      polled[i] = {item.socket, item.fd, static_cast<short>(events), 0};
+    }
+    dirty_ = false;
+  }
+  events_.clear();
+  const int ready = zmq_poll(polled, static_cast<int>(items_.size()), wait_ms(deadline));
+  if (ready < 0) {
+    if (zmq_errno() == EINTR) {
+      return std::span<const Event>{};
+    }
+    return fail_zmq("poll");
+  }
+  for (std::size_t i = 0; ready > 0 && i < items_.size(); ++i) {
+    const short got = polled[i].revents;
+    if (got == 0) {
+      continue;
+    }
+    const Tag tag = items_[i].tag;
+    if (events_.empty() || events_.back().tag != tag) {
+      events_.push_back({.tag = tag});
+    }
+    Event& event = events_.back();
+    event.readable |= (got & ZMQ_POLLIN) != 0;
+    event.writable |= (got & ZMQ_POLLOUT) != 0;
+    event.broken |= (got & ZMQ_POLLERR) != 0;
+  }
+  return std::span<const Event>(events_);
+}
+
+}  // namespace muster
