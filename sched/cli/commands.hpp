@@ -1,0 +1,119 @@
+// What a command line asks for, as values: parsed by command_line.cpp, carried out by one function each.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "sched/cli/values.hpp"
+#include "wire/base/time.hpp"
+#include "wire/base/units.hpp"
+
+namespace muster::cli {
+
+// What every subcommand takes.
+struct CommonOptions {
+  std::optional<std::string> dir;                 // --dir
+  Duration timeout = Duration::from_seconds(10);  // of the whole conversation
+  bool json{};
+};
+
+// What submit and run take, as written; job_request.cpp gives it meaning.
+struct JobOptions {
+  std::optional<std::string> ntasks;
+  std::optional<std::string> nodes;
+  std::optional<std::string> cpus_per_task;
+  std::optional<std::string> ntasks_per_node;
+  std::optional<std::string> gpus_per_task;
+  std::optional<std::string> mem;
+  std::optional<std::string> mem_per_cpu;
+  std::optional<std::string> tmp;
+  std::optional<std::string> time;
+  std::optional<std::string> kill_grace;
+  std::optional<std::string> name;
+  std::optional<std::string> input;
+  std::optional<std::string> output;
+  std::optional<std::string> error;
+  std::optional<std::string> open_mode;
+  std::optional<std::string> chdir;
+  std::optional<std::string> environment;  // --export
+  std::optional<std::string> array;
+  std::optional<std::string> comment;
+  std::optional<std::string> key;
+  bool requeue{};
+  bool hold{};
+  std::vector<std::string> command;
+};
+
+struct SubmitCommand {
+  JobOptions job;
+  bool parsable{};
+  bool wait{};
+};
+struct RunCommand {
+  JobOptions job;
+  bool quiet{};
+};
+struct QueueCommand {
+  std::vector<JobName> jobs;
+  std::vector<fb::JobState> states;         // empty with all: every state
+  bool all{};
+  std::string user;
+  std::string name;
+  std::uint64_t limit{1000};                // rows; 0 = no bound
+};
+struct JobCommand {
+  std::vector<JobName> jobs;
+  std::uint64_t elements{20};
+};
+struct WaitCommand {
+  std::vector<JobName> jobs;                // empty: all my unfinished jobs
+  std::optional<Duration> at_most;
+  bool quiet{};
+};
+struct CancelCommand {
+  std::vector<JobName> jobs;
+  bool all{};
+  std::string name;
+  int signal{};
+};
+struct HoldCommand {
+  std::vector<JobName> jobs;
+  bool release{};
+};
+struct LogsCommand {
+  JobName job;
+  bool follow{};
+  bool error_stream{};
+  std::optional<std::uint32_t> rank;
+  std::string node;
+};
+// status, nodes, frameworks, offers, tasks
+struct ListCommand {
+  fb::Subject subject{};
+  std::string name;
+};
+struct DrainCommand {
+  std::vector<std::string> nodes;
+  std::string reason;
+  bool undrain{};
+};
+struct UpCommand {
+  std::optional<std::uint32_t> nodes;
+  std::optional<MilliCpus> cpus_milli;      // of each node
+  std::optional<Bytes> memory_bytes;        // of each node
+  std::optional<std::uint16_t> http_port;   // 0: none wanted
+};
+struct DownCommand {
+  std::optional<Duration> grace;
+};
+struct ConfigCommand {};
+struct VersionCommand {};
+
+using Command = std::variant<SubmitCommand, RunCommand, QueueCommand, JobCommand, WaitCommand, CancelCommand, HoldCommand,
+                             LogsCommand, ListCommand, DrainCommand, UpCommand, DownCommand, ConfigCommand,
+                             VersionCommand>;
+
+}  // namespace muster::cli

@@ -1,0 +1,140 @@
+// up, down, status, nodes, drain, undrain, frameworks, offers, tasks, config, version.
+#include "sched/cli/catalogue.hpp"
+
+namespace muster::cli {
+namespace {
+
+constexpr const char* kListCodes = "Exit codes: 0 listed, 2 bad option, 3 no cluster, 4 refused, 5 no answer in time.\n";
+
+struct UpDraft {
+  std::optional<std::string> nodes;
+  std::optional<std::string> cpus;
+  std::optional<std::string> memory;
+  std::optional<std::string> http_port;
+};
+
+Result<Command> finish_up(const UpDraft& draft) {
+  UpCommand command;
+  if (draft.nodes) {
+    auto nodes = parse_count(*draft.nodes, 1, 256);
+    if (!nodes) {
+      return fail(nodes.error().code, "--nodes: " + nodes.error().text);
+    }
+    command.nodes = static_cast<std::uint32_t>(*nodes);
+  }
+  if (draft.cpus) {
+    auto cpus = parse_count(*draft.cpus, 1, 4096);
+    if (!cpus) {
+      return fail(cpus.error().code, "--cpus: " + cpus.error().text);
+    }
+    command.cpus_milli = static_cast<MilliCpus>(*cpus * 1000);
+  }
+  if (draft.memory) {
+    auto memory = parse_bytes(*draft.memory);
+    if (!memory) {
+      return fail(memory.error().code, "--memory: " + memory.error().text);
+    }
+    if (*memory == 0) {
+      return fail(Errc::invalid_argument, "--memory: '" + *draft.memory + "' must be more than zero");
+    }
+    command.memory_bytes = *memory;
+  }
+  if (draft.http_port) {
+    auto port = parse_count(*draft.http_port, 0, 65'535);
+    if (!port) {
+      return fail(port.error().code, "--http-port: " + port.error().text);
+    }
+    command.http_port = static_cast<std::uint16_t>(*port);
+  }
+  return command;
+}
+
+void add_up(Catalogue& catalogue) {
+  auto draft = std::make_shared<UpDraft>();
+  Subcommand& sub = catalogue.add(
+      {"up", "Cluster", "start a cluster on this machine",
+       "Nodes are called n1, n2, … They may have more cpus than the machine: then bindings wrap round.\n"
+       "A second `up` reports the running cluster and starts daemons of it that are missing.\n"
+       "Examples:\n  muster up\n  muster up --nodes 2 --cpus 4\n"
+       "Exit codes: 0 it runs, 1 a daemon did not start (its log is named), 2 bad option.\n"},
+      true);
+  add_text(*sub.app, "-N,--nodes", draft->nodes, "N", "nodes, 1 to 256; default 1");
+  add_text(*sub.app, "-c,--cpus", draft->cpus, "N", "cpus of each node; default: the machine's, divided by the nodes");
+  add_text(*sub.app, "-m,--memory", draft->memory, "SIZE",
+           "memory of each node, such as 4G; default: 90 % of the machine's, divided by the nodes");
+  add_text(*sub.app, "--http-port", draft->http_port, "PORT",
+           "where the master shows JSON on 127.0.0.1; 0: any free port; default 5050, or a free one if that is taken");
+  sub.finish = [draft]() { return finish_up(*draft); };
+}
+
+void add_down(Catalogue& catalogue) {
+  auto grace = std::make_shared<std::optional<std::string>>();
+  Subcommand& sub = catalogue.add({"down", "Cluster", "end a cluster started by `muster up`, its tasks included",
+                                   "Queued jobs stay in the cluster's folder: the next `muster up` goes on with them.\n"
+                                   "Exit codes: 0 no process is left, 1 something could not be ended, 3 no cluster.\n"},
+                                  false);
+  add_text(*sub.app, "--grace", *grace, "TIME", "how long daemons and tasks get before they are killed; default 10s");
+  sub.finish = [grace]() -> Result<Command> {
+    DownCommand command;
+    if (*grace) {
+      auto time = parse_timeout(**grace);
+      if (!time) {
+        return fail(time.error().code, "--grace: " + time.error().text);
+      }
+      command.grace = *time;
+    }
+    return command;
+  };
+}
+
+void add_list(Catalogue& catalogue, const char* name, const char* summary, fb::Subject subject, const char* word) {
+  auto command = std::make_shared<ListCommand>();
+  command->subject = subject;
+  Subcommand& sub = catalogue.add({name, "Cluster", summary,
+                                   std::string("Examples:\n  muster ") + name + "\n  muster " + name + " --json\n" +
+                                       kListCodes},
+                                  true);
+  if (word != nullptr) {
+    sub.app->add_option("NAME", command->name, std::string("only this ") + word);
+  }
+  sub.finish = [command]() -> Result<Command> { return *command; };
+}
+
+void add_drain(Catalogue& catalogue, bool undrain) {
+  auto command = std::make_shared<DrainCommand>();
+  command->undrain = undrain;
+  const std::string name = undrain ? "undrain" : "drain";
+  Subcommand& sub = catalogue.add(
+      {name, "Cluster", undrain ? "let a node take work again" : "give a node no new work; what runs goes on",
+       "Examples:\n  muster " + name + (undrain ? " n1\n" : " n1 --reason 'new fan'\n") +
+           "Exit codes: 0 done, 2 bad option, 3 no cluster, 4 unknown node, 5 no answer in time.\n"},
+      false);
+  sub.app->add_option("NODE", command->nodes, "names of nodes, as `muster nodes` lists them")->required();
+  if (!undrain) {
+    add_text(*sub.app, "-r,--reason", command->reason, "TEXT", "shown with the node; default 'drained by USER'");
+  }
+  sub.finish = [command]() -> Result<Command> { return *command; };
+}
+
+}  // namespace
+
+void add_cluster_subcommands(Catalogue& catalogue) {
+  add_up(catalogue);
+  add_down(catalogue);
+  add_list(catalogue, "status", "the cluster in a few lines", fb::Subject::Status, nullptr);
+  add_list(catalogue, "nodes", "list nodes, what they have and what is used", fb::Subject::Nodes, "node");
+  add_drain(catalogue, false);
+  add_drain(catalogue, true);
+  add_list(catalogue, "frameworks", "list the schedulers connected to the master", fb::Subject::Frameworks, "framework");
+  add_list(catalogue, "offers", "list open offers", fb::Subject::Offers, nullptr);
+  add_list(catalogue, "tasks", "list what the master accounts on nodes", fb::Subject::Tasks, nullptr);
+  catalogue
+      .add({"config", "Cluster", "list the settings of this cluster and their defaults", "Exit codes: 0 listed, 3 no cluster.\n"},
+           true)
+      .finish = []() -> Result<Command> { return ConfigCommand{}; };
+  catalogue.add({"version", "Cluster", "print the version", "Exit codes: 0.\n"}, true).finish = []() -> Result<Command> {
+    return VersionCommand{};
+  };
+}
+
+}  // namespace muster::cli
