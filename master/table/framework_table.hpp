@@ -37,8 +37,6 @@ struct FrameworkEntry {
   Amounts used;
   Amounts offered;
   std::uint32_t tasks{};         // that hold resources
-  // First and last of its task rows.
-  std::uint32_t task_head{kNone}, task_tail{kNone};
 
   [[nodiscard]] bool connected() const { return link.value() != 0; }
 };
