@@ -1,0 +1,453 @@
+#include "node/exec/launcher.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstring>
+
+#include "node/exec/launcher_codec.hpp"
+#include "node/exec/system_files.hpp"
+
+namespace muster::node {
+namespace {
+
+constexpr std::size_t kAgentBytesMax = std::size_t{256} << 20U;  // queued for an agent that does not read
+constexpr std::size_t kCompactRecordsMin = 20'000;
+constexpr std::int64_t kRetryNs = 200'000'000;
+
+std::string random_id() {
+  std::uint64_t bits = 0;
+  [[maybe_unused]] const ssize_t n = ::getrandom(&bits, sizeof(bits), 0);
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "%016" PRIx64, bits);
+  return text.data();
+}
+
+std::vector<std::uint32_t> own_cpus() {
+  std::vector<std::uint32_t> cpus;
+  constexpr std::uint32_t kCpusMax = 8192;
+  cpu_set_t* set = CPU_ALLOC(kCpusMax);
+  const std::size_t bytes = CPU_ALLOC_SIZE(kCpusMax);
+  CPU_ZERO_S(bytes, set);
+  if (::sched_getaffinity(0, bytes, set) == 0) {
+    for (std::uint32_t cpu = 0; cpu < kCpusMax; ++cpu) {
+      if (CPU_ISSET_S(cpu, bytes, set)) {
+        cpus.push_back(cpu);
+      }
+    }
+  }
+  CPU_FREE(set);
+  return cpus;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Launcher>> Launcher::create(const Options& options) {
+  std::unique_ptr<Launcher> launcher(new Launcher(options));
+  launcher->now_ = launcher->clock_.now();
+  for (auto begin : {&Launcher::take_lock, &Launcher::recover, &Launcher::open_descriptors}) {
+    if (auto done = (launcher.get()->*begin)(); !done) {
+      return tl::unexpected(done.error());
+    }
+  }
+  return launcher;
+}
+
+Launcher::~Launcher() {
+  for (int fd : {epoll_fd_, signal_fd_, listen_fd_, report_read_fd_, spawn_settings_.report_fd, spawn_settings_.lock_fd,
+                 spawn_settings_.null_fd}) {
+    if (fd >= 0) {
+      ::close(fd);
+    }
+  }
+}
+
+Status Launcher::take_lock() {
+  const std::string path = options_.directory + "/launcher.pid";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return fail_errno(errno, path);
+  }
+  spawn_settings_.lock_fd = fd;
+  // Children of a launcher that was killed hold its lock until they die too, a moment later.
+  for (int attempt = 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0; ++attempt) {
+    if (errno != EWOULDBLOCK) {
+      return fail_errno(errno, path);
+    }
+    int pid = 0;
+    std::uint64_t ticks = 0;
+    if (auto text = read_file(path); text && std::sscanf(text->c_str(), "%d %" SCNu64, &pid, &ticks) == 2) {
+      const auto owner = read_process(pid);
+      if (owner && !owner->is_dead() && owner->start_time_ticks == ticks) {
+        return fail(Errc::conflict, "a launcher (pid " + std::to_string(pid) + ") already runs in " +
+                                        options_.directory);
+      }
+    }
+    if (attempt == 2000) {
+      return fail(Errc::conflict, "processes of an earlier launcher still hold " + path + "; end them first");
+    }
+    ::usleep(5000);
+  }
+  const auto self = read_process(::getpid());
+  const std::string text = std::to_string(::getpid()) + " " + std::to_string(self ? self->start_time_ticks : 0) + "\n";
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return fail_errno(errno, path);
+  }
+  return {};
+}
+
+Status Launcher::recover() {
+  auto boot_id = read_file("/proc/sys/kernel/random/boot_id");
+  if (!boot_id) {
+    return tl::unexpected(boot_id.error());
+  }
+  boot_id_ = boot_id->substr(0, boot_id->find('\n'));
+  auto contents = RunLogFile::read(options_.directory);
+  if (!contents) {
+    return tl::unexpected(contents.error());
+  }
+  const bool rebooted = contents->head.boot_id != boot_id_;
+  run_log::end_by_reboot(*contents, boot_id_, now_.wall);
+
+  launcher_id_ = contents->head.launcher_id.empty() ? random_id() : contents->head.launcher_id;
+  containment_ = Containment::detect({.root = {}, .launcher_id = launcher_id_, .plain = options_.plain});
+  roots_ = containment_.roots();
+  const std::vector<run_log::ContainmentRoot> old_roots =
+      rebooted ? std::vector<run_log::ContainmentRoot>{} : contents->head.roots;
+  for (const run_log::ContainmentRoot& root : old_roots) {
+    if (std::find(roots_.begin(), roots_.end(), root) == roots_.end()) {
+      roots_.push_back(root);
+    }
+  }
+  for (RecoveredTask& recovered : contents->tasks) {
+    Task& task = add_task(std::move(recovered.task));
+    task.known.phase = recovered.phase;
+    task.known.processes = std::move(recovered.processes);
+    task.known.started = recovered.started;
+    task.known.end = std::move(recovered.end);
+    task.recovered = true;
+    if (task.known.phase == RecoveredTask::Phase::ended) {
+      task.stage = Stage::ended;
+      --unended_;
+    } else {
+      task.stage = Stage::ending;
+      task.group = Containment::adopt(old_roots, group_name(task.known.task));
+      set_due(task, now_.mono.ns());
+    }
+  }
+  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, known_tasks()); !done) {
+    return done;
+  }
+  idle_since_ns_ = now_.mono.ns();
+  return {};
+}
+
+Status Launcher::open_descriptors() {
+  spawn_settings_.launcher_pid = ::getpid();
+  spawn_settings_.launcher_id = launcher_id_;
+  ::getrlimit(RLIMIT_NOFILE, &spawn_settings_.open_files);
+  rlimit raised = spawn_settings_.open_files;
+  raised.rlim_cur = raised.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &raised);
+  allowed_cpus_ = own_cpus();
+
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  // All signals come through signal_fd_; children begin with all of them at their default.
+  for (int signal = 1; signal < NSIG; ++signal) {
+    ::signal(signal, SIG_DFL);
+  }
+  sigset_t all;
+  sigfillset(&all);
+  for (int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS}) {
+    sigdelset(&all, fault);
+  }
+  ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  sigset_t handled;
+  sigemptyset(&handled);
+  for (int signal : {SIGCHLD, SIGTERM, SIGINT}) {
+    sigaddset(&handled, signal);
+  }
+  std::array<int, 2> report{-1, -1};
+  spawn_settings_.null_fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  signal_fd_ = ::signalfd(-1, &handled, SFD_NONBLOCK | SFD_CLOEXEC);
+  epoll_fd_ = ::epoll_create1(EPOLL_CLOEXEC);
+  if (spawn_settings_.null_fd < 0 || signal_fd_ < 0 || epoll_fd_ < 0 || ::pipe2(report.data(), O_CLOEXEC) != 0) {
+    return fail_errno(errno, "launcher: descriptors");
+  }
+  report_read_fd_ = report[0];
+  spawn_settings_.report_fd = report[1];  // blocking for the children
+  ::fcntl(report_read_fd_, F_SETFL, O_NONBLOCK);
+  auto listening = listen_in(options_.directory);
+  if (!listening) {
+    return tl::unexpected(listening.error());
+  }
+  listen_fd_ = *listening;
+  watch(signal_fd_, EPOLLIN);
+  watch(report_read_fd_, EPOLLIN);
+  watch(listen_fd_, EPOLLIN);
+  return {};
+}
+
+void Launcher::watch(int fd, std::uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.fd = fd;
+  if (::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) != 0 && errno == EEXIST) {
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, fd, &event);
+  }
+}
+
+void Launcher::run() {
+  while (!done_) {
+    step();
+  }
+  agent_.close();
+  ::unlink((options_.directory + "/launcher.sock").c_str());
+  Containment::remove_roots(roots_);
+}
+
+int Launcher::wait_ms() const {
+  std::int64_t until = due_.empty() ? std::int64_t{-1} : due_.begin()->first;
+  auto at_most = [&until](std::int64_t at) { until = until < 0 ? at : std::min(until, at); };
+  if (log_.has_unwritten()) {
+    at_most(now_.mono.ns() + kRetryNs);
+  }
+  if (shutting_down_) {
+    at_most(now_.mono.ns() + kRetryNs);
+  } else if (!agent_.is_open() && unended_ == 0) {
+    at_most(idle_since_ns_ + options_.idle_limit.ns());
+  }
+  if (until < 0) {
+    return -1;
+  }
+  const std::int64_t ns = until - clock_.now().mono.ns();
+  return ns <= 0 ? 0 : static_cast<int>(std::min<std::int64_t>((ns + 999'999) / 1'000'000, 60'000));
+}
+
+void Launcher::step() {
+  std::array<epoll_event, 16> events{};
+  const int count = ::epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), wait_ms());
+  now_ = clock_.now();
+  bool children_ended = false;
+  bool agent_calls = false;
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.fd == signal_fd_) {
+      signalfd_siginfo info{};
+      while (::read(signal_fd_, &info, sizeof(info)) == sizeof(info)) {
+        if (info.ssi_signo == SIGCHLD) {
+          children_ended = true;
+        } else {
+          begin_shutdown(true);
+        }
+      }
+    } else if (event.data.fd == report_read_fd_) {
+      read_reports();
+    } else if (event.data.fd == listen_fd_) {
+      agent_calls = true;
+    } else if (agent_.is_open() && event.data.fd == agent_.fd()) {
+      if ((event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        read_agent();
+      }
+    }
+  }
+  if (children_ended) {
+    reap();
+  }
+  while (!due_.empty() && due_.begin()->first <= now_.mono.ns()) {
+    const std::uint64_t token = due_.begin()->second;
+    due_.erase(due_.begin());
+    Task& task = *tasks_.at(token);
+    task.due_ns = 0;
+    on_due(task);
+  }
+  commit();
+  if (agent_calls) {
+    accept_agent();
+  }
+  send_agent();
+  compact();
+
+  if (agent_.is_open() || unended_ > 0) {
+    idle_since_ns_ = now_.mono.ns();
+  }
+  const bool idle = now_.mono.ns() - idle_since_ns_ >= options_.idle_limit.ns();
+  if (unended_ == 0 && !log_.has_unwritten() && agent_.queued_bytes() == 0 && (shutting_down_ || idle)) {
+    done_ = true;
+  }
+}
+
+void Launcher::accept_agent() {
+  const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (fd < 0) {
+    return;
+  }
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || (peer.uid != 0 && peer.uid != ::geteuid())) {
+    std::fprintf(stderr, "muster-launcher: refused a connection of user %u\n", peer.uid);
+    ::close(fd);
+    return;
+  }
+  drop_agent();  // the newest agent is the one that counts
+  agent_ = FrameStream(fd);
+  agent_blocked_ = false;
+  hello_due_ = true;
+  watch(fd, EPOLLIN);
+}
+
+void Launcher::drop_agent() {
+  if (agent_.is_open()) {
+    // By hand, because children before their exec may hold it open too.
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, agent_.fd(), nullptr);
+  }
+  agent_.close();
+  hello_due_ = false;
+}
+
+void Launcher::read_agent() {
+  const Status filled = agent_.fill();
+  while (agent_.is_open()) {
+    auto frame = agent_.next();
+    if (!frame) {
+      std::fprintf(stderr, "muster-launcher: %s\n", frame.error().text.c_str());
+      drop_agent();
+      return;
+    }
+    if (!*frame) {
+      break;
+    }
+    auto command = decode_command(**frame);
+    if (!command) {
+      std::fprintf(stderr, "muster-launcher: %s\n", command.error().text.c_str());
+      drop_agent();
+      return;
+    }
+    std::visit([this](auto& c) { on(c); }, *command);
+  }
+  if (!filled) {
+    drop_agent();
+  }
+}
+
+void Launcher::send_agent() {
+  if (!agent_.is_open()) {
+    return;
+  }
+  if (hello_due_ && !log_.has_unwritten()) {
+    hello_due_ = false;
+    LauncherHello hello{boot_id_, containment_.describe(), containment_.not_enforced(), {}};
+    agent_.queue(encode_hello(hello, known_tasks()));
+    for (const auto& [token, task] : tasks_) {
+      task->unkillable_said = false;  // the hello does not tell it
+    }
+  }
+  if (agent_.queued_bytes() == 0) {
+    return;
+  }
+  if (!agent_.flush() || agent_.queued_bytes() > kAgentBytesMax) {
+    drop_agent();
+    return;
+  }
+  if (const bool blocked = agent_.queued_bytes() > 0; blocked != agent_blocked_) {
+    agent_blocked_ = blocked;
+    watch(agent_.fd(), blocked ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  }
+}
+
+void Launcher::say(LauncherEvent event) { to_say_.push_back(std::move(event)); }
+
+// Nothing execs and nothing is said before the log has it.
+void Launcher::commit() {
+  while (true) {
+    if (auto written = log_.flush(); !written) {
+      std::fprintf(stderr, "muster-launcher: %s\n", written.error().text.c_str());
+      for (std::uint64_t token : std::exchange(to_spawn_, {})) {
+        if (Task* task = find(token); task != nullptr && task->stage == Stage::setting_up) {
+          fail_start(*task, {TaskReason::spawn_failed, 1, "the node's " + written.error().text});
+        }
+      }
+      return;
+    }
+    for (std::uint64_t token : std::exchange(to_exec_, {})) {
+      if (Task* task = find(token); task != nullptr) {
+        close_gate(*task, 'G');
+      }
+    }
+    for (const LauncherEvent& event : std::exchange(to_say_, {})) {
+      if (agent_.is_open() && !hello_due_) {
+        agent_.queue(encode_frame(event));
+      }
+    }
+    for (std::uint64_t token : std::exchange(to_spawn_, {})) {
+      if (Task* task = find(token); task != nullptr) {
+        spawn(*task);
+      }
+    }
+    if (!log_.has_unwritten() && to_say_.empty() && to_exec_.empty()) {
+      return;
+    }
+  }
+}
+
+void Launcher::compact() {
+  if (log_.records() < kCompactRecordsMin + 8 * tasks_.size() || setting_up_alone_ > 0 || log_.has_unwritten()) {
+    return;
+  }
+  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, known_tasks()); !done) {
+    std::fprintf(stderr, "muster-launcher: %s\n", done.error().text.c_str());
+  }
+}
+
+std::vector<const RecoveredTask*> Launcher::known_tasks() const {
+  std::vector<const RecoveredTask*> known;
+  known.reserve(tasks_.size());
+  for (const auto& [token, task] : tasks_) {
+    known.push_back(&task->known);
+  }
+  return known;
+}
+
+Launcher::Task* Launcher::find(std::uint64_t token) {
+  const auto it = tasks_.find(token);
+  return it == tasks_.end() ? nullptr : it->second.get();
+}
+
+Launcher::Task* Launcher::find(FrameworkId framework, const AttemptId& attempt) {
+  const auto it = by_key_.find({framework, attempt});
+  return it == by_key_.end() ? nullptr : it->second;
+}
+
+Launcher::Task& Launcher::add_task(TaskStart start) {
+  auto task = std::make_unique<Task>();
+  task->token = next_token_++;
+  task->known.task = std::move(start);
+  Task& added = *task;
+  by_key_[{added.known.task.framework, added.known.task.attempt}] = &added;
+  tasks_[added.token] = std::move(task);
+  ++unended_;
+  return added;
+}
+
+void Launcher::set_due(Task& task, std::int64_t at_ns) {
+  if (task.due_ns != 0) {
+    due_.erase({task.due_ns, task.token});
+  }
+  task.due_ns = at_ns;
+  due_.insert({at_ns, task.token});
+}
+
+}  // namespace muster::node

@@ -1,0 +1,299 @@
+// Launcher: from Start to exec.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "node/exec/launcher.hpp"
+#include "node/exec/system_files.hpp"
+
+namespace muster::node {
+namespace {
+
+constexpr Duration kUserGroupsAge = Duration::from_seconds(60);
+
+void drop_environment(TaskStart& task) {
+  std::vector<std::string>().swap(task.environment);
+  for (RankStart& rank : task.ranks) {
+    std::vector<std::string>().swap(rank.environment);
+  }
+}
+
+}  // namespace
+
+void Launcher::on(command::Start& start) {
+  if (Task* known = find(start.task.framework, start.task.attempt); known != nullptr) {
+    // An attempt runs at most once: say again how far it is.
+    const TaskStart& task = known->known.task;
+    if (known->known.phase == RecoveredTask::Phase::ended) {
+      say(known->known.end);
+    } else if (known->known.phase == RecoveredTask::Phase::started) {
+      say(event::Started{task.framework, task.attempt, known->known.started, known->known.processes});
+    } else if (known->known.phase == RecoveredTask::Phase::parked) {
+      say(event::Parked{task.framework, task.attempt});
+    }
+    return;
+  }
+  Task& task = add_task(std::move(start.task));
+  log_.add(run_log::encode_intent(task.known.task));
+  if (auto ok = check_task(task.known.task); !ok) {
+    fail_start(task, {TaskReason::spawn_failed, 1, ok.error().text});
+    return;
+  }
+  to_spawn_.push_back(task.token);
+}
+
+Status Launcher::check_task(const TaskStart& start) const {
+  auto bad = [](std::string text) { return fail(Errc::invalid_argument, std::move(text)); };
+  auto has_zero = [](const std::string& text) { return text.find('\0') != std::string::npos; };
+  if (shutting_down_) {
+    return bad("the node is shutting down");
+  }
+  if (start.argv.empty() || start.argv.front().empty()) {
+    return bad("the task has no command");
+  }
+  if (start.ranks.empty()) {
+    return bad("the task has no ranks");
+  }
+  for (std::size_t i = 0; i < start.argv.size(); ++i) {
+    if (has_zero(start.argv[i])) {
+      return bad("argument " + std::to_string(i) + " of the command has a zero byte");
+    }
+  }
+  bool zero = has_zero(start.working_directory) || has_zero(start.stdin_path);
+  for (const RankStart& rank : start.ranks) {
+    zero = zero || has_zero(rank.stdout_path) || has_zero(rank.stderr_path);
+  }
+  if (zero) {
+    return bad("a file name of the task has a zero byte");
+  }
+  if (!start.cpus.empty() && std::none_of(start.cpus.begin(), start.cpus.end(), [this](std::uint32_t cpu) {
+        return std::binary_search(allowed_cpus_.begin(), allowed_cpus_.end(), cpu);
+      })) {
+    return bad("none of the task's cpus (" + format_cpu_list(start.cpus) + ") can be used on this node (" +
+               format_cpu_list(allowed_cpus_) + ")");
+  }
+  return {};
+}
+
+const Result<std::vector<gid_t>>& Launcher::groups_of(std::uint32_t uid, std::uint32_t gid) {
+  const auto key = std::make_pair(uid, gid);
+  auto it = user_groups_.find(key);
+  if (it == user_groups_.end() || now_.mono - it->second.first > kUserGroupsAge || !it->second.second) {
+    it = user_groups_.insert_or_assign(key, std::make_pair(now_.mono, user_groups(uid, gid))).first;
+  }
+  return it->second.second;
+}
+
+void Launcher::spawn(Task& task) {
+  static const std::vector<gid_t> kNoGroups;
+  const TaskStart& start = task.known.task;
+  if (task.stage != Stage::setting_up) {
+    return;  // ended before it came to this
+  }
+  const std::vector<gid_t>* supplementary = &kNoGroups;
+  if (start.switch_user) {
+    const auto& groups = groups_of(start.uid, start.gid);
+    if (!groups) {
+      fail_start(task, {groups.error().code == Errc::not_found ? TaskReason::unknown_user : TaskReason::spawn_failed, 1,
+                        groups.error().text});
+      return;
+    }
+    supplementary = &*groups;
+  }
+  Containment::Needs needs{start.memory_limit_bytes, {}};
+  for (std::uint32_t cpu : start.cpus) {
+    if (std::binary_search(allowed_cpus_.begin(), allowed_cpus_.end(), cpu)) {
+      needs.cpus.push_back(cpu);
+    }
+  }
+  auto group = containment_.create(group_name(start), needs);
+  if (!group) {
+    fail_start(task, {TaskReason::spawn_failed, 1, "control group can't be made: " + group.error().text});
+    return;
+  }
+  task.group = std::move(*group);
+
+  const bool gated = start.park || start.ranks.size() > 1;
+  std::array<int, 2> gate{-1, -1};
+  if (gated && ::pipe2(gate.data(), O_CLOEXEC) != 0) {
+    fail_start(task, {TaskReason::spawn_failed, 1, fail_errno(errno, "gate of the task").value().text});
+    return;
+  }
+  task.gate_fd = gate[1];
+  task.ranks.resize(start.ranks.size());
+  for (std::uint32_t i = 0; i < start.ranks.size(); ++i) {
+    Rank& rank = task.ranks[i];
+    rank.end.rank = start.ranks[i].rank;
+    auto pid = spawn_rank(spawn_settings_, {.task = start,
+                                            .rank_index = i,
+                                            .token = task.token,
+                                            .group = task.group,
+                                            .supplementary_groups = *supplementary,
+                                            .gate_fd = gate[0],
+                                            .log_fd = log_.fd()});
+    if (!pid) {
+      fail_start(task, {TaskReason::spawn_failed, 1,
+                        "rank " + std::to_string(rank.end.rank) + ": " + pid.error().text});
+      break;
+    }
+    rank.pid = *pid;
+    rank.alive = true;
+    ++task.ranks_alive;
+    by_pid_[*pid] = {&task, i};
+    if (!gated) {
+      task.may_append = true;
+      ++setting_up_alone_;
+    }
+  }
+  if (gated) {
+    ::close(gate[0]);
+  }
+  task.group.close_joins();
+}
+
+void Launcher::read_reports() {
+  std::array<SpawnReport, 64> reports;  // filled by read
+  while (true) {
+    const ssize_t n = ::read(report_read_fd_, reports.data(), sizeof(reports));
+    if (n <= 0) {
+      return;
+    }
+    const std::size_t count = static_cast<std::size_t>(n) / sizeof(SpawnReport);
+    for (std::size_t i = 0; i < count; ++i) {
+      on_report(reports[i]);
+    }
+    if (count < reports.size()) {
+      return;
+    }
+  }
+}
+
+void Launcher::on_report(const SpawnReport& report) {
+  const auto it = tasks_.find(report.token);
+  if (it == tasks_.end() || report.rank_index >= it->second->ranks.size()) {
+    return;
+  }
+  Task& task = *it->second;
+  Rank& rank = task.ranks[report.rank_index];
+  const TaskStart& start = task.known.task;
+  rank.start_time_ticks = report.start_time_ticks;
+  switch (report.step) {
+    case SpawnStep::ready: {
+      rank.ready = true;
+      ++task.ranks_ready;
+      if (task.stage != Stage::setting_up || task.failure || task.released || task.ranks_ready < task.ranks.size()) {
+        return;
+      }
+      if (start.park && !task.go) {
+        task.stage = Stage::parked;
+        task.known.phase = RecoveredTask::Phase::parked;
+        drop_environment(task.known.task);
+        say(event::Parked{start.framework, start.attempt});
+      } else {
+        allow_exec(task);
+      }
+      return;
+    }
+    case SpawnStep::started: {
+      log_.count_foreign_record();
+      appends_no_more(task);
+      task.stage = Stage::running;
+      task.known.phase = RecoveredTask::Phase::started;
+      task.known.started = WallTime::from_ns(report.wall_ns);
+      task.known.processes = {{rank.end.rank, report.pid, report.start_time_ticks}};
+      drop_environment(task.known.task);
+      say(event::Started{start.framework, start.attempt, task.known.started, task.known.processes});
+      return;
+    }
+    default: break;
+  }
+  StartFailure failure =
+      describe_start_failure(start, start.ranks[report.rank_index], report.step, report.errno_value,
+                             search_path(merge_environment(start.environment,
+                                                           start.ranks[report.rank_index].environment, {})));
+  if (report.step == SpawnStep::exec) {
+    // The gate was open: ranks beside it may have begun. How the task ends is said in finish().
+    rank.exec_failed = true;
+    if (!task.failure) {
+      task.failure = std::move(failure);
+      task.failed_at_exec = true;
+      if (task.ranks.size() > 1 && task.kill_at_ns == 0) {
+        task.kill_at_ns = now_.mono.ns() + 100'000'000;
+        set_due(task, task.kill_at_ns);
+      }
+    }
+    return;
+  }
+  appends_no_more(task);
+  fail_start(task, std::move(failure));
+}
+
+void Launcher::appends_no_more(Task& task) {
+  if (task.may_append) {
+    task.may_append = false;
+    --setting_up_alone_;
+  }
+}
+
+// A failure before any rank executed anything ends the whole task.
+void Launcher::fail_start(Task& task, StartFailure failure) {
+  if (!task.failure) {
+    task.failure = std::move(failure);
+  }
+  drop_environment(task.known.task);
+  end_ranks(task);
+}
+
+void Launcher::close_gate(Task& task, char word) {
+  if (task.gate_fd < 0) {
+    return;
+  }
+  const std::string words(task.ranks.size(), word);
+  [[maybe_unused]] const ssize_t n = ::write(task.gate_fd, words.data(), words.size());
+  ::close(task.gate_fd);
+  task.gate_fd = -1;
+}
+
+// STARTED goes into the log; commit() opens the gate once it is there.
+void Launcher::allow_exec(Task& task) {
+  const TaskStart& start = task.known.task;
+  task.stage = Stage::running;
+  task.known.phase = RecoveredTask::Phase::started;
+  task.known.started = now_.wall;
+  task.known.processes.clear();
+  for (const Rank& rank : task.ranks) {
+    task.known.processes.push_back({rank.end.rank, rank.pid, rank.start_time_ticks});
+  }
+  drop_environment(task.known.task);
+  log_.add(run_log::encode_started(start.framework, start.attempt, task.known.started, task.known.processes));
+  to_exec_.push_back(task.token);
+  say(event::Started{start.framework, start.attempt, task.known.started, task.known.processes});
+}
+
+void Launcher::on(const command::Go& go) {
+  Task* task = find(go.framework, go.attempt);
+  if (task == nullptr || task->released || task->failure) {
+    return;
+  }
+  if (task->stage == Stage::parked) {
+    allow_exec(*task);
+  } else if (task->stage == Stage::setting_up) {
+    task->go = true;
+  }
+}
+
+void Launcher::on(const command::Release& release) {
+  Task* task = find(release.framework, release.attempt);
+  if (task == nullptr || !task->known.task.park || (task->stage != Stage::parked && task->stage != Stage::setting_up)) {
+    return;
+  }
+  task->released = true;
+  end_ranks(*task);
+}
+
+}  // namespace muster::node

@@ -1,0 +1,262 @@
+#include "node/exec/run_log.hpp"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "node/exec/crc32c.hpp"
+#include "node/exec/launcher_codec.hpp"
+
+namespace muster::node::run_log {
+namespace {
+
+constexpr std::size_t kHeaderBytes = 16;
+constexpr std::uint64_t kMagic = 0x474f4c4e55525453ULL;  // "STRUNLOG"
+constexpr std::uint32_t kVersion = 1;
+// A head record may say this much; a task's record is bounded by the socket's frames.
+constexpr std::size_t kPayloadBytesMax = kFrameBytesMax;
+
+enum class Type : std::uint8_t { head = 1, intent, started, ended, forgotten };
+
+ByteWriter begin_record(Type type) {
+  ByteWriter out;
+  out.put(std::uint32_t{0});
+  out.put(static_cast<std::uint8_t>(type));
+  out.put(std::uint8_t{0});
+  out.put(std::uint16_t{0});
+  out.put(std::uint64_t{0});
+  return out;
+}
+
+std::string end_record(ByteWriter& out) {
+  const std::string_view bytes(out.bytes());
+  const std::uint32_t payload_crc = crc32c(bytes.substr(kHeaderBytes));
+  out.patch_u32(0, static_cast<std::uint32_t>(bytes.size() - kHeaderBytes));
+  out.patch_u32(8, payload_crc);
+  out.patch_u32(12, crc32c(bytes.substr(0, 12)));
+  return out.take();
+}
+
+using Key = std::pair<FrameworkId, AttemptId>;
+
+// Pure. Folds records into what is known about each attempt.
+class Fold {
+ public:
+  // False: the payload does not verify.
+  bool add(Type type, ByteReader& in, Contents& contents) {
+    FrameworkId framework;
+    AttemptId attempt;
+    switch (type) {
+      case Type::head: {
+        if (in.get<std::uint64_t>() != kMagic || in.get<std::uint32_t>() != kVersion) {
+          return false;
+        }
+        contents.head.boot_id = in.get_string();
+        contents.head.launcher_id = in.get_string();
+        contents.head.roots.resize(in.get_count(8));
+        for (ContainmentRoot& root : contents.head.roots) {
+          root.kind = in.get_string();
+          root.path = in.get_string();
+        }
+        break;
+      }
+      case Type::intent: {
+        TaskStart task = get_task(in);
+        if (!in.finished()) {
+          return false;
+        }
+        const Key key{task.framework, task.attempt};
+        if (!index_.contains(key)) {
+          index_[key] = tasks_.size();
+          tasks_.emplace_back(RecoveredTask{});
+          tasks_.back()->task = std::move(task);
+        }
+        break;
+      }
+      case Type::started: {
+        get_attempt(in, framework, attempt);
+        const WallTime started = WallTime::from_ns(in.get_i64());
+        std::vector<RankProcess> processes = get_processes(in);
+        if (RecoveredTask* task = find(framework, attempt); in.finished() && task != nullptr) {
+          if (task->phase != RecoveredTask::Phase::ended) {
+            task->phase = RecoveredTask::Phase::started;
+          }
+          task->started = started;
+          task->processes = std::move(processes);
+        }
+        break;
+      }
+      case Type::ended: {
+        event::Ended ended = get_ended(in);
+        if (RecoveredTask* task = find(ended.framework, ended.attempt); in.finished() && task != nullptr) {
+          task->phase = RecoveredTask::Phase::ended;
+          task->end = std::move(ended);
+        }
+        break;
+      }
+      case Type::forgotten: {
+        get_attempt(in, framework, attempt);
+        if (auto it = index_.find(Key{framework, attempt}); in.finished() && it != index_.end()) {
+          tasks_[it->second].reset();
+          index_.erase(it);
+        }
+        break;
+      }
+      default: return false;
+    }
+    return in.finished();
+  }
+
+  void take_tasks(Contents& contents) {
+    for (auto& task : tasks_) {
+      if (task) {
+        contents.tasks.push_back(std::move(*task));
+      }
+    }
+  }
+
+ private:
+  RecoveredTask* find(FrameworkId framework, const AttemptId& attempt) {
+    auto it = index_.find(Key{framework, attempt});
+    return it == index_.end() ? nullptr : &*tasks_[it->second];
+  }
+
+  std::vector<std::optional<RecoveredTask>> tasks_;
+  std::map<Key, std::size_t> index_;
+};
+
+bool all_zero(std::string_view bytes) { return bytes.find_first_not_of('\0') == std::string_view::npos; }
+
+}  // namespace
+
+std::string encode_head(const Head& head) {
+  ByteWriter out = begin_record(Type::head);
+  out.put(kMagic);
+  out.put(kVersion);
+  out.put_string(head.boot_id);
+  out.put_string(head.launcher_id);
+  out.put(static_cast<std::uint32_t>(head.roots.size()));
+  for (const ContainmentRoot& root : head.roots) {
+    out.put_string(root.kind);
+    out.put_string(root.path);
+  }
+  return end_record(out);
+}
+
+std::string encode_intent(const TaskStart& task) {
+  ByteWriter out = begin_record(Type::intent);
+  put_task(out, task, false);
+  return end_record(out);
+}
+
+std::string encode_started(FrameworkId framework, const AttemptId& attempt, WallTime started,
+                           const std::vector<RankProcess>& processes) {
+  ByteWriter out = begin_record(Type::started);
+  put_attempt(out, framework, attempt);
+  out.put_i64(started.ns());
+  put_processes(out, processes);
+  return end_record(out);
+}
+
+std::string encode_ended(const event::Ended& ended) {
+  ByteWriter out = begin_record(Type::ended);
+  put_ended(out, ended);
+  return end_record(out);
+}
+
+std::string encode_forgotten(FrameworkId framework, const AttemptId& attempt) {
+  ByteWriter out = begin_record(Type::forgotten);
+  put_attempt(out, framework, attempt);
+  return end_record(out);
+}
+
+std::string encode_file(const Head& head, const std::vector<const RecoveredTask*>& tasks, std::size_t& records) {
+  std::string bytes = encode_head(head);
+  records = 1;
+  for (const RecoveredTask* task : tasks) {
+    bytes += encode_intent(task->task);
+    ++records;
+    if (task->phase == RecoveredTask::Phase::started ||
+        (task->phase == RecoveredTask::Phase::ended && !task->processes.empty())) {
+      bytes += encode_started(task->task.framework, task->task.attempt, task->started, task->processes);
+      ++records;
+    }
+    if (task->phase == RecoveredTask::Phase::ended) {
+      bytes += encode_ended(task->end);
+      ++records;
+    }
+  }
+  return bytes;
+}
+
+Result<Contents> decode(std::string_view bytes, const std::string& file) {
+  Contents contents;
+  Fold fold;
+  std::size_t offset = 0;
+  auto corrupt = [&](const char* what) {
+    return fail(Errc::malformed, "run log " + file + " is damaged at offset " + std::to_string(offset) + ": " + what +
+                                     "; end what still runs and move the file away to start afresh");
+  };
+  while (offset < bytes.size()) {
+    const std::string_view rest = bytes.substr(offset);
+    if (rest.size() < kHeaderBytes) {
+      break;  // torn
+    }
+    ByteReader header(rest.substr(0, kHeaderBytes));
+    const auto payload_bytes = header.get<std::uint32_t>();
+    const auto type = header.get<std::uint8_t>();
+    header.get<std::uint8_t>();
+    header.get<std::uint16_t>();
+    const auto payload_crc = header.get<std::uint32_t>();
+    if (header.get<std::uint32_t>() != crc32c(rest.substr(0, 12)) || payload_bytes > kPayloadBytesMax) {
+      if (all_zero(rest)) {
+        break;  // a file that was extended but never filled
+      }
+      return corrupt("the record's header does not match its checksum");
+    }
+    if (rest.size() - kHeaderBytes < payload_bytes) {
+      break;  // torn
+    }
+    const std::string_view payload = rest.substr(kHeaderBytes, payload_bytes);
+    if (crc32c(payload) != payload_crc) {
+      if (rest.size() == kHeaderBytes + payload_bytes) {
+        break;  // torn within the last record
+      }
+      return corrupt("the record does not match its checksum");
+    }
+    if ((offset == 0) != (static_cast<Type>(type) == Type::head)) {
+      return corrupt(offset == 0 ? "it does not begin with a head record" : "a second head record");
+    }
+    ByteReader in(payload);
+    if (!fold.add(static_cast<Type>(type), in, contents)) {
+      return corrupt(offset == 0 ? "this is no run log, or of another version" : "the record does not verify");
+    }
+    ++contents.records;
+    offset += kHeaderBytes + payload_bytes;
+  }
+  contents.bytes_valid = offset;
+  fold.take_tasks(contents);
+  return contents;
+}
+
+void end_by_reboot(Contents& contents, std::string_view boot_id, WallTime now) {
+  if (contents.head.boot_id == boot_id) {
+    return;
+  }
+  for (RecoveredTask& task : contents.tasks) {
+    if (task.phase == RecoveredTask::Phase::ended) {
+      continue;
+    }
+    const bool started = task.phase == RecoveredTask::Phase::started;
+    task.phase = RecoveredTask::Phase::ended;
+    task.end.framework = task.task.framework;
+    task.end.attempt = task.task.attempt;
+    task.end.state = started ? TaskState::lost : TaskState::not_started;
+    task.end.reason = TaskReason::node_rebooted;
+    task.end.text = "the node rebooted";
+    task.end.started = task.started;
+    task.end.ended = now;
+  }
+}
+
+}  // namespace muster::node::run_log

@@ -1,0 +1,131 @@
+#include "node/exec/system_files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace muster::node {
+namespace {
+
+tl::unexpected<Error> file_error(int error, const std::string& path) {
+  Errc code = Errc::io;
+  if (error == ENOENT || error == ENOTDIR || error == ENODEV || error == ESRCH) {
+    code = Errc::not_found;
+  } else if (error == EACCES || error == EPERM || error == EROFS) {
+    code = Errc::permission;
+  }
+  return fail(code, path + ": " + std::strerror(error));
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return file_error(errno, path);
+  }
+  std::string text;
+  std::array<char, 8192> chunk;  // filled by read
+  while (true) {
+    const ssize_t n = ::read(fd, chunk.data(), chunk.size());
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n < 0) {
+      const int error = errno;
+      ::close(fd);
+      return file_error(error, path);
+    }
+    if (n == 0) {
+      break;
+    }
+    text.append(chunk.data(), static_cast<std::size_t>(n));
+  }
+  ::close(fd);
+  return text;
+}
+
+Status write_existing(const std::string& path, std::string_view text) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) {
+    return file_error(errno, path);
+  }
+  const ssize_t n = ::write(fd, text.data(), text.size());
+  const int error = errno;
+  ::close(fd);
+  if (n != static_cast<ssize_t>(text.size())) {
+    return file_error(n < 0 ? error : EIO, path);
+  }
+  return {};
+}
+
+std::uint64_t first_number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::uint64_t number_after(std::string_view text, std::string_view name) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ' ') {
+      return first_number(line.substr(name.size() + 1));
+    }
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return 0;
+}
+
+std::vector<std::uint32_t> parse_cpu_list(std::string_view text) {
+  std::vector<std::uint32_t> cpus;
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while (p != end) {
+    std::uint32_t first = 0;
+    auto [after, error] = std::from_chars(p, end, first);
+    if (error != std::errc{}) {
+      break;
+    }
+    std::uint32_t last = first;
+    if (after != end && *after == '-') {
+      auto [after_last, last_error] = std::from_chars(after + 1, end, last);
+      if (last_error != std::errc{} || last < first || last - first > 65536) {
+        break;
+      }
+      after = after_last;
+    }
+    for (std::uint32_t cpu = first; cpu <= last; ++cpu) {
+      cpus.push_back(cpu);
+    }
+    if (after == end || *after != ',') {
+      break;
+    }
+    p = after + 1;
+  }
+  return cpus;
+}
+
+std::string format_cpu_list(std::vector<std::uint32_t> cpus) {
+  std::sort(cpus.begin(), cpus.end());
+  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
+  std::string text;
+  for (std::size_t i = 0; i < cpus.size();) {
+    std::size_t last = i;
+    while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1) {
+      ++last;
+    }
+    text += (text.empty() ? "" : ",") + std::to_string(cpus[i]);
+    if (last > i) {
+      text += "-" + std::to_string(cpus[last]);
+    }
+    i = last + 1;
+  }
+  return text;
+}
+
+}  // namespace muster::node

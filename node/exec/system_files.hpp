@@ -1,0 +1,27 @@
+// Small files of the system (/proc, cgroups) and of the launcher's directory, read and written whole.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wire/base/result.hpp"
+
+namespace muster::node {
+
+// not_found, permission or io; the text names the file.
+[[nodiscard]] Result<std::string> read_file(const std::string& path);
+// Writes into an existing file, never creates one.
+[[nodiscard]] Status write_existing(const std::string& path, std::string_view text);
+
+// The first number in the text; 0 when there is none.
+[[nodiscard]] std::uint64_t first_number(std::string_view text);
+// The number after "name " at the start of a line ("oom_kill 1"); 0 when there is none.
+[[nodiscard]] std::uint64_t number_after(std::string_view text, std::string_view name);
+// "0-2,5" → {0, 1, 2, 5}; stops at the first thing it does not understand.
+[[nodiscard]] std::vector<std::uint32_t> parse_cpu_list(std::string_view text);
+// {0, 1, 2, 5} → "0-2,5"; sorts first.
+[[nodiscard]] std::string format_cpu_list(std::vector<std::uint32_t> cpus);
+
+}  // namespace muster::node
