@@ -1,0 +1,221 @@
+// Drf::allocate: first the nodes that have more free, then the requests that are new.
+#include <algorithm>
+
+#include "master/allocator/drf.hpp"
+
+namespace muster::master {
+
+bool Drf::before(FrameworkIndex a, FrameworkIndex b) const {
+  const Framework& x = frameworks_[a.value()];
+  const Framework& y = frameworks_[b.value()];
+  if (x.role != y.role) {
+    const Role& p = roles_[x.role];
+    const Role& q = roles_[y.role];
+    const double p_share = p.charged.dominant_share(total_) / p.weight;
+    const double q_share = q.charged.dominant_share(total_) / q.weight;
+    if (p_share != q_share) {
+      return p_share < q_share;
+    }
+  }
+  const double x_share = x.charged.dominant_share(total_);
+  const double y_share = y.charged.dominant_share(total_);
+  if (x_share != y_share) {
+    return x_share < y_share;
+  }
+  return x.age < y.age;
+}
+
+// Drops who wants nothing any more and sorts the rest. Several roles at equal share are told apart by their
+// frameworks, so `before` is an order over all only within equal roles' shares: ages are unique.
+void Drf::order_running() {
+  std::erase_if(running_, [this](FrameworkIndex framework) {
+    Framework& row = frameworks_[framework.value()];
+    row.in_running = row.active && row.left > 0;
+    return !row.in_running;
+  });
+  if (running_.size() > 1) {
+    std::sort(running_.begin(), running_.end(), [this](FrameworkIndex a, FrameworkIndex b) { return before(a, b); });
+  }
+}
+
+// Pieces that the role's quota still allows.
+std::uint64_t Drf::quota_left(const Framework& framework, const WantState& want) {
+  std::uint64_t pieces = want.left;
+  Role& role = roles_[framework.role];
+  if (!role.has_quota) {
+    return pieces;
+  }
+  const auto limit = [&pieces](std::uint64_t each, std::uint64_t charged, std::uint64_t most) {
+    if (each != 0 && most != 0) {
+      pieces = std::min(pieces, charged >= most ? 0 : (most - charged) / each);
+    }
+  };
+  const Resources& shape = want.want.shape;
+  limit(shape.cpus_milli, role.charged.cpus_milli, role.quota.cpus_milli);
+  limit(shape.memory_bytes, role.charged.memory_bytes, role.quota.memory_bytes);
+  limit(shape.disk_bytes, role.charged.disk_bytes, role.quota.disk_bytes);
+  limit(shape.gpus, role.charged.gpus, role.quota.gpus);
+  if (pieces < want.left) {
+    role.blocked = true;  // looked at again when the role's share shrinks
+  }
+  return pieces;
+}
+
+std::uint64_t Drf::pieces_for(const Framework& framework, const WantState& want, NodeIndex node) {
+  if (want.left == 0) {
+    return 0;
+  }
+  const std::uint64_t fitting = want.want.shape.multiples_in(ledger_.free(node));
+  return fitting == 0 ? 0 : std::min(fitting, quota_left(framework, want));
+}
+
+void Drf::make_offer(FrameworkIndex index, std::size_t place, NodeIndex node, std::uint64_t pieces, Sink& sink) {
+  Framework& framework = frameworks_[index.value()];
+  WantState& want = framework.wants[place];
+  Resources resources = want.want.whole_rest ? ledger_.free(node) : want.want.shape.times(pieces);
+  if (const Role& role = roles_[framework.role]; want.want.whole_rest && role.has_quota) {
+    // The rest must not carry the role over its quota: then it is cut like any other.
+    const auto within = [](std::uint64_t charged, std::uint64_t more, std::uint64_t most) {
+      return most == 0 || charged + more <= most;
+    };
+    if (!within(role.charged.cpus_milli, resources.cpus_milli, role.quota.cpus_milli) ||
+        !within(role.charged.memory_bytes, resources.memory_bytes, role.quota.memory_bytes) ||
+        !within(role.charged.disk_bytes, resources.disk_bytes, role.quota.disk_bytes) ||
+        !within(role.charged.gpus, resources.gpus, role.quota.gpus)) {
+      resources = want.want.shape.times(pieces);
+    }
+  }
+  want.left -= pieces;
+  framework.left -= pieces;
+  const OfferTag tag{framework.request, static_cast<std::uint16_t>(place), static_cast<std::uint32_t>(pieces)};
+  sink.offer(node, index, std::move(resources), tag);
+  place_node(node);
+}
+
+bool Drf::offer_node(FrameworkIndex index, NodeIndex node, Instant now, Sink& sink) {
+  Framework& framework = frameworks_[index.value()];
+  if (!framework.active || framework.left == 0 || filters_.blocks(index, node, now)) {
+    return false;
+  }
+  for (std::size_t place = 0; place < framework.wants.size(); ++place) {
+    const WantState& want = framework.wants[place];
+    const auto& nodes = want.want.nodes;
+    if (!nodes.empty() && std::find(nodes.begin(), nodes.end(), node) == nodes.end()) {
+      continue;
+    }
+    if (const std::uint64_t pieces = pieces_for(framework, want, node); pieces > 0) {
+      make_offer(index, place, node, pieces, sink);
+      return true;
+    }
+  }
+  return false;
+}
+
+void Drf::allocate_nodes(Instant now, Sink& sink) {
+  order_running();
+  for (std::size_t i = 0; i < dirty_nodes_.size(); ++i) {
+    const NodeIndex node = dirty_nodes_[i];
+    node_dirty_[node.value()] = 0;
+    if (!offerable(node) || running_.empty()) {
+      continue;
+    }
+    bool offered = true;
+    while (offered && !ledger_.free(node).is_zero()) {
+      offered = false;
+      for (const FrameworkIndex framework : running_) {
+        if (offer_node(framework, node, now, sink)) {
+          offered = true;
+          order_running();
+          break;
+        }
+      }
+    }
+  }
+  dirty_nodes_.clear();
+}
+
+bool Drf::search_want(FrameworkIndex index, std::size_t place, Instant now, Sink& sink) {
+  Framework& framework = frameworks_[index.value()];
+  WantState& want = framework.wants[place];
+  const auto try_node = [&](NodeIndex node) {
+    if (!offerable(node) || filters_.blocks(index, node, now)) {
+      return false;
+    }
+    const std::uint64_t pieces = pieces_for(framework, want, node);
+    if (pieces == 0) {
+      return false;
+    }
+    make_offer(index, place, node, pieces, sink);
+    return true;
+  };
+  if (quota_left(framework, want) == 0) {
+    return false;
+  }
+  if (!want.want.nodes.empty()) {
+    while (want.search_from < want.want.nodes.size()) {
+      if (try_node(want.want.nodes[want.search_from++])) {
+        return true;
+      }
+    }
+    return false;
+  }
+  for (; want.search_class < NodeClasses::kClasses; ++want.search_class, want.search_from = 0) {
+    for (std::uint32_t at = classes_.next(want.search_class, want.search_from); at != kNone;
+         at = classes_.next(want.search_class, want.search_from)) {
+      want.search_from = at + 1;
+      if (try_node(NodeIndex{at})) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool Drf::search(FrameworkIndex index, Instant now, Sink& sink) {
+  Framework& framework = frameworks_[index.value()];
+  for (std::size_t place = 0; place < framework.wants.size(); ++place) {
+    WantState& want = framework.wants[place];
+    if (want.left == 0 || want.searched) {
+      continue;
+    }
+    if (search_want(index, place, now, sink)) {
+      return true;
+    }
+    want.searched = true;
+  }
+  return false;
+}
+
+void Drf::allocate_frameworks(Instant now, Sink& sink) {
+  for (const FrameworkIndex index : dirty_frameworks_) {
+    for (WantState& want : frameworks_[index.value()].wants) {
+      want.search_class = NodeClasses::class_of(want.want.shape.cpus_milli);
+      want.search_from = 0;
+      want.searched = false;
+    }
+  }
+  while (!dirty_frameworks_.empty()) {
+    auto next = dirty_frameworks_.begin();
+    for (auto it = std::next(next); it != dirty_frameworks_.end(); ++it) {
+      if (before(*it, *next)) {
+        next = it;
+      }
+    }
+    Framework& framework = frameworks_[next->value()];
+    if (!framework.active || framework.left == 0 || !search(*next, now, sink)) {
+      framework.dirty = false;
+      dirty_frameworks_.erase(next);
+    }
+  }
+}
+
+void Drf::allocate(Instant now, Sink& sink) {
+  if (!dirty_nodes_.empty()) {
+    allocate_nodes(now, sink);
+  }
+  if (!dirty_frameworks_.empty()) {
+    allocate_frameworks(now, sink);
+  }
+}
+
+}  // namespace muster::master
