@@ -17,6 +17,7 @@
 
 #include "node/exec/cgroup_places.hpp"
 #include "node/exec/system_files.hpp"
+#include "wire/model/cpu_list.hpp"
 
 namespace muster::node {
 namespace {

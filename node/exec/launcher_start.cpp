@@ -9,7 +9,7 @@
 #include <cerrno>
 
 #include "node/exec/launcher.hpp"
-#include "node/exec/system_files.hpp"
+#include "wire/model/cpu_list.hpp"
 
 namespace muster::node {
 namespace {

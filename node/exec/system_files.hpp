@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "wire/base/result.hpp"
 
@@ -19,9 +18,5 @@ namespace muster::node {
 [[nodiscard]] std::uint64_t first_number(std::string_view text);
 // The number after "name " at the start of a line ("oom_kill 1"); 0 when there is none.
 [[nodiscard]] std::uint64_t number_after(std::string_view text, std::string_view name);
-// "0-2,5" → {0, 1, 2, 5}; stops at the first thing it does not understand.
-[[nodiscard]] std::vector<std::uint32_t> parse_cpu_list(std::string_view text);
-// {0, 1, 2, 5} → "0-2,5"; sorts first.
-[[nodiscard]] std::string format_cpu_list(std::vector<std::uint32_t> cpus);
 
 }  // namespace muster::node

@@ -1,5 +1,7 @@
 // Goal: tasks start, end and fail the way the launcher says. Method: a real launcher in a temporary
 // directory, spoken to through its socket; once with the machine's control groups, once without.
+#include <sys/resource.h>
+
 #include "tests/node/exec/launcher_home.hpp"
 
 using namespace muster;
