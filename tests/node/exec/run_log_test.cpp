@@ -1,0 +1,192 @@
+// Goal: the run log says the truth after any interruption. Method: build logs record by record, cut and
+// change their bytes, and read them back.
+#include "node/exec/run_log.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "node/exec/run_log_file.hpp"
+
+using namespace muster;
+using namespace muster::node;
+
+namespace {
+
+TaskStart task_of(std::uint64_t attempt) {
+  TaskStart task;
+  task.framework = FrameworkId(1);
+  task.attempt = {5, attempt};
+  task.argv = {"true"};
+  task.environment = {"SECRET=never in the log"};
+  task.agent_note = "note " + std::to_string(attempt);
+  task.ranks = {{.rank = 0, .environment = {"SECRET=never in the log"}, .cpus = {}, .stdout_path = "", .stderr_path = ""}};
+  return task;
+}
+
+event::Ended end_of(std::uint64_t attempt, int code) {
+  event::Ended ended;
+  ended.framework = FrameworkId(1);
+  ended.attempt = {5, attempt};
+  ended.state = TaskState::finished;
+  ended.exit_code = code;
+  return ended;
+}
+
+std::string started(std::uint64_t attempt) {
+  return run_log::encode_started(FrameworkId(1), {5, attempt}, WallTime::from_ns(100),
+                                 {{.rank = 0, .pid = 321, .start_time_ticks = 654}});
+}
+
+const run_log::Head kHead{"boot-1", "launcher-1", {{"v2", "/sys/fs/cgroup/muster-1"}}};
+
+// Attempt 1 ended, 2 started, 3 only intended, 4 ended and forgotten.
+std::string sample() {
+  return run_log::encode_head(kHead) + run_log::encode_intent(task_of(1)) + run_log::encode_intent(task_of(2)) +
+         started(1) + started(2) + run_log::encode_ended(end_of(1, 7)) + run_log::encode_intent(task_of(4)) + started(4) +
+         run_log::encode_ended(end_of(4, 0)) + run_log::encode_forgotten(FrameworkId(1), {5, 4}) +
+         run_log::encode_intent(task_of(3));
+}
+
+struct TempDir {
+  TempDir() {
+    std::string name = (std::filesystem::temp_directory_path() / "muster-log-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~TempDir() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+}  // namespace
+
+TEST_CASE("the run log folds to what is known of each attempt") {
+  const auto contents = run_log::decode(sample(), "test");
+  REQUIRE(contents);
+  CHECK(contents->head.boot_id == "boot-1");
+  CHECK(contents->head.launcher_id == "launcher-1");
+  CHECK(contents->head.roots == kHead.roots);
+  REQUIRE(contents->tasks.size() == 3);
+  CHECK(contents->tasks[0].phase == RecoveredTask::Phase::ended);
+  CHECK(contents->tasks[0].end.exit_code == 7);
+  CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+  REQUIRE(contents->tasks[1].processes.size() == 1);
+  CHECK(contents->tasks[1].processes[0].pid == 321);
+  CHECK(contents->tasks[1].started.ns() == 100);
+  CHECK(contents->tasks[2].phase == RecoveredTask::Phase::intent);
+  CHECK(contents->tasks[2].task.agent_note == "note 3");
+  CHECK(sample().find("SECRET") == std::string::npos);
+}
+
+TEST_CASE("a torn last record is dropped, wherever it is torn") {
+  const std::string head = run_log::encode_head(kHead);
+  const std::string whole = sample();
+  const std::string last = run_log::encode_ended(end_of(2, 1));
+  for (std::size_t cut = 0; cut < last.size(); ++cut) {
+    const auto contents = run_log::decode(whole + last.substr(0, cut), "test");
+    REQUIRE(contents);
+    CHECK(contents->bytes_valid == whole.size());
+    CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+  }
+  std::string flipped = whole + last;
+  flipped.back() = static_cast<char>(flipped.back() ^ 1);
+  REQUIRE(run_log::decode(flipped, "test"));
+  CHECK(run_log::decode(flipped, "test")->bytes_valid == whole.size());
+  CHECK(run_log::decode(whole + std::string(100, '\0'), "test")->bytes_valid == whole.size());
+  for (std::size_t cut = 0; cut < head.size(); ++cut) {
+    const auto contents = run_log::decode(head.substr(0, cut), "test");
+    REQUIRE(contents);
+    CHECK(contents->tasks.empty());
+    CHECK(contents->head.boot_id.empty());
+  }
+}
+
+TEST_CASE("damage before the end is an error that names file and offset") {
+  const std::string whole = sample();
+  const std::size_t head_bytes = run_log::encode_head(kHead).size();
+  const std::size_t last_bytes = run_log::encode_intent(task_of(3)).size();
+  int refused = 0;
+  for (std::size_t at = head_bytes; at < whole.size() - last_bytes; ++at) {
+    std::string bad = whole;
+    bad[at] = static_cast<char>(bad[at] ^ 0x10);
+    const auto contents = run_log::decode(bad, "/dir/run.log");
+    REQUIRE(!contents);
+    CHECK(contents.error().code == Errc::malformed);
+    CHECK(contents.error().text.find("/dir/run.log") != std::string::npos);
+    ++refused;
+  }
+  CHECK(refused > 100);
+  std::string second = whole;
+  second[head_bytes] = static_cast<char>(second[head_bytes] ^ 1);
+  CHECK(run_log::decode(second, "x").error().text.find("offset " + std::to_string(head_bytes)) != std::string::npos);
+  CHECK(!run_log::decode("this is some other file, surely longer than a header", "x"));
+}
+
+TEST_CASE("random bytes and random changes never do more than fail") {
+  std::mt19937_64 random(7);
+  const std::string whole = sample();
+  for (int i = 0; i < 20'000; ++i) {
+    std::string bad = whole.substr(0, random() % (whole.size() + 1));
+    for (int change = 0; change < i % 5 && !bad.empty(); ++change) {
+      bad[random() % bad.size()] = static_cast<char>(random());
+    }
+    if (auto contents = run_log::decode(bad, "x")) {
+      CHECK(contents->tasks.size() <= 4);
+    }
+  }
+}
+
+TEST_CASE("another boot id ends what had not ended") {
+  auto contents = run_log::decode(sample(), "test");
+  REQUIRE(contents);
+  run_log::end_by_reboot(*contents, "boot-1", WallTime::from_ns(5));
+  CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+  run_log::end_by_reboot(*contents, "boot-2", WallTime::from_ns(5));
+  CHECK(contents->tasks[0].end.state == TaskState::finished);
+  CHECK(contents->tasks[1].end.state == TaskState::lost);
+  CHECK(contents->tasks[1].end.reason == TaskReason::node_rebooted);
+  CHECK(contents->tasks[1].end.attempt == AttemptId{5, 2});
+  CHECK(contents->tasks[2].end.state == TaskState::not_started);
+  CHECK(contents->tasks[2].end.reason == TaskReason::node_rebooted);
+}
+
+TEST_CASE("rewriting keeps what is known and drops the rest") {
+  const TempDir dir;
+  {
+    std::ofstream(dir.path + "/run.log", std::ios::binary) << sample() << "torn";
+  }
+  auto contents = RunLogFile::read(dir.path);
+  REQUIRE(contents);
+  std::vector<const RecoveredTask*> known;
+  for (const RecoveredTask& task : contents->tasks) {
+    known.push_back(&task);
+  }
+  RunLogFile log;
+  REQUIRE(log.rewrite(dir.path, contents->head, known));
+  CHECK(log.records() == 7);
+  log.add(started(3));
+  CHECK(log.has_unwritten());
+  REQUIRE(log.flush());
+  // A rank appends by itself, whole records among ours.
+  const std::string foreign = run_log::encode_ended(end_of(2, 9));
+  REQUIRE(::write(log.fd(), foreign.data(), foreign.size()) == static_cast<ssize_t>(foreign.size()));
+  log.add(run_log::encode_forgotten(FrameworkId(1), {5, 1}));
+  REQUIRE(log.flush());
+  contents = RunLogFile::read(dir.path);
+  REQUIRE(contents);
+  REQUIRE(contents->tasks.size() == 2);
+  CHECK(contents->tasks[0].end.exit_code == 9);
+  CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+  CHECK(contents->head.roots == kHead.roots);
+  CHECK(!std::filesystem::exists(dir.path + "/run.log.new"));
+}
+
+TEST_CASE("no run log is an empty one") {
+  const TempDir dir;
+  const auto contents = RunLogFile::read(dir.path);
+  REQUIRE(contents);
+  CHECK(contents->tasks.empty());
+}
