@@ -2,6 +2,10 @@
 // Method: tasks that fork away, ignore signals and take memory, under a real launcher that is killed too.
 #include <grp.h>
 
+#include <map>
+#include <random>
+
+#include "node/exec/run_log.hpp"
 #include "tests/node/exec/launcher_home.hpp"
 #include "wire/model/cpu_list.hpp"
 
@@ -256,4 +260,102 @@ TEST_CASE("tasks run as their user, with its groups") {
   struct stat info {};
   REQUIRE(::stat(task.ranks[0].stdout_path.c_str(), &info) == 0);
   CHECK(info.st_uid == 65534);
+}
+
+TEST_CASE("whenever the launcher is killed, no attempt executes twice and none that executed is called not started") {
+  // Tasks leave a line when they execute; the launcher is killed at random moments, the agent starts all
+  // attempts again, and at the end the ends are held against the lines. Seeded, but the timing is real.
+  const bool plain = GENERATE(false, true);
+  LauncherHome home(plain);
+  std::mt19937 random(plain ? 11 : 12);
+  std::vector<TaskStart> tasks;
+  for (int i = 0; i < 60; ++i) {
+    tasks.push_back(home.shell("echo $NAME.$RANK >> trace; exit 5", 1 + random() % 2));
+    tasks.back().environment.push_back("NAME=" + std::to_string(i));
+    tasks.back().park = i % 3 == 0;
+  }
+  for (int round = 0; round < 12; ++round) {
+    home.connect();
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      REQUIRE(home.client().queue(command::Start{tasks[(i + static_cast<std::size_t>(round) * 5) % tasks.size()]}));
+    }
+    for (const TaskStart& task : tasks) {
+      REQUIRE(home.client().queue(command::Go{task.framework, task.attempt}));
+    }
+    REQUIRE(home.client().flush());
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 25'000));
+    home.kill_launcher();
+  }
+  home.connect();
+  std::map<std::string, int> lines;
+  for (const TaskStart& task : tasks) {
+    REQUIRE(home.client().queue(command::Start{task}));
+  }
+  std::vector<event::Ended> ends;
+  for (const TaskStart& task : tasks) {
+    if (task.park) {
+      REQUIRE(home.client().queue(command::Go{task.framework, task.attempt}));
+    }
+  }
+  REQUIRE(home.client().flush());
+  for (const TaskStart& task : tasks) {
+    ends.push_back(home.wait_end(task));
+  }
+  std::ifstream trace(home.file("trace"));
+  for (std::string line; std::getline(trace, line);) {
+    ++lines[line];
+  }
+  int executed = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    for (std::size_t rank = 0; rank < tasks[i].ranks.size(); ++rank) {
+      const int count = lines[std::to_string(i) + "." + std::to_string(rank)];
+      INFO("task " << i << " rank " << rank << " " << to_string(ends[i].state) << " " << ends[i].text);
+      CHECK(count <= 1);
+      executed += count;
+      if (ends[i].state == TaskState::finished) {
+        CHECK(count == 1);
+        CHECK(ends[i].exit_code == 5);
+      } else {
+        CHECK((ends[i].state == TaskState::lost || ends[i].state == TaskState::not_started));
+        CHECK((ends[i].state == TaskState::lost || count == 0));
+      }
+    }
+  }
+  CHECK(executed > 0);
+  CHECK(living_with(home.mark()).empty());
+}
+
+TEST_CASE("after a reboot what had not ended is lost or not started") {
+  LauncherHome home;
+  TaskStart ran = home.shell("true");
+  TaskStart waited = home.shell("true");
+  {
+    std::ofstream log(home.file("run.log"), std::ios::binary);
+    log << run_log::encode_head({"another-boot", "0123456789abcdef", {{"v2", "/sys/fs/cgroup/none"}}})
+        << run_log::encode_intent(ran) << run_log::encode_intent(waited)
+        << run_log::encode_started(ran.framework, ran.attempt, WallTime::from_ns(1),
+                                   {{.rank = 0, .pid = ::getpid(), .start_time_ticks = 0}});
+  }
+  const LauncherHello hello = home.connect();
+  REQUIRE(hello.tasks.size() == 2);
+  CHECK(hello.tasks[0].end.state == TaskState::lost);
+  CHECK(hello.tasks[0].end.reason == TaskReason::node_rebooted);
+  CHECK(hello.tasks[1].end.state == TaskState::not_started);
+}
+
+TEST_CASE("a damaged run log stops the launcher with a clear word") {
+  LauncherHome home;
+  TaskStart task = home.shell("true");
+  {
+    std::string bytes = run_log::encode_head({"boot", "id", {}}) + run_log::encode_intent(task) + run_log::encode_intent(task);
+    bytes[100] = static_cast<char>(bytes[100] ^ 1);
+    std::ofstream(home.file("run.log"), std::ios::binary) << bytes;
+  }
+  auto client = LauncherClient::connect({.directory = home.directory(),
+                                         .launcher_path = LauncherHome::launcher_path(),
+                                         .idle_seconds = {},
+                                         .timeout = Duration::from_ms(300)});
+  REQUIRE(!client);
+  CHECK(client.error().text.find(home.file("launcher.log")) != std::string::npos);
+  CHECK(slurp(home.file("launcher.log")).find(home.file("run.log") + " is damaged at offset") != std::string::npos);
 }
