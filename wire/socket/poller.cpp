@@ -52,6 +52,15 @@ void Poller::watch_write(Tag tag, bool on) {
   }
 }
 
+void Poller::watch_read(Tag tag, bool on) {
+  for (Item& item : items_) {
+    if (item.tag == tag && !item.monitor && item.read != on) {
+      item.read = on;
+      dirty_ = true;
+    }
+  }
+}
+
 void Poller::remove(Tag tag) {
   std::erase_if(items_, [tag](const Item& item) { return item.tag == tag; });
   dirty_ = true;

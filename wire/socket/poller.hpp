@@ -28,6 +28,8 @@ class Poller {
   void add_fd(int fd, Tag tag, bool read = true, bool write = false);
   // Also (or no longer) wake up when the sockets or descriptors of this tag take output.
   void watch_write(Tag tag, bool on);
+  // No longer (or again) wake up for input on this tag: for who can't take any now.
+  void watch_read(Tag tag, bool on);
   void remove(Tag tag);
 
   // Sleeps until something is ready or `deadline` (Instant::never(): no deadline) is reached; the clock is CLOCK_MONOTONIC.

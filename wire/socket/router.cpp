@@ -196,6 +196,8 @@ Result<SendOutcome> Router::send(LinkId link, std::span<const std::uint8_t> fram
   return SendOutcome::sent;
 }
 
+void Router::forget(LinkId link) { impl_->forget(link); }
+
 void Router::forget_silent(Instant since, std::vector<LinkId>& lost) {
   const auto first = static_cast<std::ptrdiff_t>(lost.size());
   for (const auto& [link, peer] : impl_->peers) {
@@ -209,6 +211,7 @@ void Router::forget_silent(Instant since, std::vector<LinkId>& lost) {
   }
 }
 
+bool Router::knows(LinkId link) const { return impl_->peers.contains(link); }
 std::size_t Router::links() const { return impl_->peers.size(); }
 std::uint64_t Router::dropped() const { return impl_->dropped; }
 

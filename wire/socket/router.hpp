@@ -56,10 +56,13 @@ class Router {
   [[nodiscard]] Result<bool> receive(Incoming& in, Instant now);
   // Never blocks. link_lost: unknown link, or its peer has gone; the number is dead from now on.
   [[nodiscard]] Result<SendOutcome> send(LinkId link, std::span<const std::uint8_t> frame);
+  // The number is dead from now on; a peer that speaks again is a new link.
+  void forget(LinkId link);
   // Forgets links that have been silent since before `since`, appending them to `lost`. A peer that speaks again is a
   // new link. libzmq does not tell who disconnected, so this bounds the table.
   void forget_silent(Instant since, std::vector<LinkId>& lost);
 
+  [[nodiscard]] bool knows(LinkId link) const;
   [[nodiscard]] std::size_t links() const;
   [[nodiscard]] std::uint64_t dropped() const;  // messages of peers that name themselves
 
