@@ -1,10 +1,13 @@
 #include "node/exec/launcher_client.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -64,6 +67,16 @@ Status start_launcher(const LauncherClient::Options& options) {
   return {};
 }
 
+// A connection counts when its hello arrives: the socket of a killed launcher may live on for a moment
+// in children that had not yet exec'ed.
+bool answers(int fd, Duration limit) {
+  pollfd poll_for{fd, POLLIN, 0};
+  const std::int64_t limit_ms = std::clamp<std::int64_t>(limit.ms(), 1, 60'000);
+  char first = 0;
+  return ::poll(&poll_for, 1, static_cast<int>(limit_ms)) == 1 &&
+         ::recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 }  // namespace
 
 Result<LauncherClient> LauncherClient::connect(const Options& options) {
@@ -75,13 +88,16 @@ Result<LauncherClient> LauncherClient::connect(const Options& options) {
   std::optional<Instant> started;
   while (true) {
     auto fd = connect_in(options.directory);
-    if (fd) {
+    if (fd && answers(*fd, deadline - clock.now().mono)) {
       return LauncherClient(*fd);
+    }
+    if (fd) {
+      ::close(*fd);
     }
     const Instant now = clock.now().mono;
     if (options.launcher_path.empty() || now >= deadline) {
-      return fail(Errc::unreachable, "the node's launcher does not answer: " + fd.error().text + "; see " +
-                                         options.directory + "/launcher.log");
+      return fail(Errc::unreachable, "the node's launcher does not answer" + (fd ? "" : ": " + fd.error().text) +
+                                         "; see " + options.directory + "/launcher.log");
     }
     // One that is just ending, or that holds the lock of a dead one, may make the first start fail.
     if (!started || now - *started > Duration::from_seconds(3)) {
