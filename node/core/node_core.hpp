@@ -29,7 +29,9 @@ struct NodeConfig {
   std::string name;
   Resources capacity;                     // advertised: reserve already taken off
   Topology topology;                      // advertised cpus (synthetic or real)
-  std::vector<std::uint32_t> machine_cpus;// OS cpus that bindings are made of; advertised cpus wrap onto them
+  // OS cpus that bindings are made of: the cpu at place p of topology.pus is machine_cpus[p % size], so that
+  // more advertised cpus than real ones wrap. Empty: tasks are not bound.
+  std::vector<std::uint32_t> machine_cpus;
   std::string boot_id;
   std::string endpoint;                   // of the job conversation
   std::vector<std::string> attributes;
@@ -41,7 +43,8 @@ struct NodeConfig {
   Duration master_silence = Duration::from_seconds(3);   // then the link is opened again
   Duration fence = Duration::from_seconds(60);           // the master's Registered may change these two
   Duration prepare_silence = Duration::from_seconds(3);
-  std::uint32_t updates_in_flight_max = 4096;            // unacknowledged updates sent
+  Duration kill_grace = Duration::from_seconds(5);       // where neither the task nor the kill says one
+  std::uint32_t updates_in_flight_max = 4096;            // unacknowledged updates sent, per framework
 };
 
 // What the node keeps on its own disk besides the run log.
@@ -50,6 +53,10 @@ struct NodeMemory {
   Incarnation last_incarnation;   // the shell adds a reserve and persists before use
   bool drained{};
   std::string drain_reason;
+  // Last confirmed contact with a master, at most a few seconds old while requeueable tasks live: a restarted
+  // agent goes on counting the fence from here. 0 = not recorded.
+  WallTime last_contact;
+  bool operator==(const NodeMemory&) const = default;
 };
 
 struct UserFrame {
@@ -70,6 +77,10 @@ struct LogRead {
 // In the order the shell must carry them out: memory first (durable before the rest leaves).
 struct NodeOutputs {
   std::optional<NodeMemory> memory;           // persist, then go on
+  // Opaque records that tell whose output is where. Append them to a file (write is enough, no fsync) before the
+  // launcher hears its commands; at start hand them back with on_outputs_loaded. Older ones may be dropped when
+  // the file grows: only reading old logs suffers.
+  std::vector<std::string> output_records;
   std::vector<FrameBytes> to_master;
   std::vector<LauncherCommand> to_launcher;
   std::vector<UserFrame> to_users;
@@ -90,6 +101,9 @@ class NodeCore {
   ~NodeCore();
   NodeCore(const NodeCore&) = delete;
   NodeCore& operator=(const NodeCore&) = delete;
+
+  // The output records that an earlier agent gave out, oldest first. Before the first launcher hello.
+  void on_outputs_loaded(const std::vector<std::string>& records);
 
   // The launcher (a new connection to it) and all attempts it knows. Nothing is registered before the first.
   void on_launcher_hello(const LauncherHello& hello, Now now);

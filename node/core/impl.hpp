@@ -1,0 +1,160 @@
+// The inside of NodeCore, shared by its .cpp files: link.cpp (the master), registration.cpp, launch.cpp,
+// launcher_side.cpp, ending.cpp, job_side.cpp (users and executors), outgoing.cpp (flush).
+#pragma once
+
+#include <deque>
+#include <set>
+#include <span>
+
+#include "node/core/executor_hub.hpp"
+#include "node/core/node_core.hpp"
+#include "node/core/output_index.hpp"
+#include "node/core/spawn_plan.hpp"
+#include "node/core/status_outbox.hpp"
+#include "node/core/task_book.hpp"
+#include "wire/schema/link_state.hpp"
+
+namespace muster::node {
+
+struct NodeCore::Impl {
+  Impl(const NodeConfig& config, const NodeMemory& memory, Now now, const NodeDefects& defects);
+
+  // ---- what it was given
+  const NodeConfig config;
+#ifdef MUSTER_DEFECTS
+  const NodeDefects defects;
+#else
+  static constexpr NodeDefects defects{};
+#endif
+
+  // ---- what it keeps on disk
+  NodeMemory memory;
+  bool memory_changed{true};
+  std::vector<std::string> output_records;
+
+  // ---- the link to the master
+  enum class Phase : std::uint8_t { closed, opening, up };
+  LinkState link;
+  Phase phase{Phase::closed};
+  bool transport_up{};
+  bool register_pending{};         // a Register leaves with the next flush
+  Instant reopen_at = Instant::never();
+  Instant last_heard;              // last frame of this life (or its opening)
+  Instant last_sent;
+  std::uint64_t confirmed_at_send{};// link.received() when we last sent: what the master has not seen confirmed
+  std::uint32_t stale_incarnations{};  // refusals in a row
+  NodeIndex index;
+  Duration heartbeat;
+  Duration fence;
+  Duration prepare_silence;
+  std::string refused_text;        // last refusal, for people
+  struct SentAt { std::uint64_t sequence{}; Instant at; };
+  std::deque<SentAt> sent_at;      // of frames not confirmed yet
+  Instant last_contact;            // when we sent the newest frame that a master has confirmed
+  bool fence_done{};
+  struct RefusalOut { FrameHead head; bool in_life{}; Refusal refusal; };
+  std::vector<RefusalOut> refusals;
+  std::set<CpuKey> prepared_news;  // Prepared is to be said
+  struct MessageOut { CpuKey key; std::string data; };
+  std::deque<MessageOut> messages; // of executors, for the master; bounded
+  std::uint64_t frames_dropped{};
+  std::uint64_t messages_shed{};
+
+  // ---- tasks
+  CpuBinding binding;
+  TaskBook book;
+  StatusOutbox outbox;
+  std::set<CpuKey> forgotten;      // ends acknowledged in this agent's life; bounded by forgotten_order
+  std::deque<CpuKey> forgotten_order;
+
+  // ---- the launcher
+  bool launcher_up{};
+  bool launcher_seen{};
+  std::vector<LauncherCommand> to_launcher;
+
+  // ---- job conversation
+  OutputIndex outputs;
+  ExecutorHub executors;
+  std::vector<UserFrame> to_users;
+  std::vector<LogRead> log_reads;
+
+  // link.cpp
+  void open_life(Now now);
+  void close_life(Now now, Duration wait);
+  void take_frame(const fb::Frame& frame, Now now);
+  void take_refused(const fb::Frame& frame, const fb::Refused& refused, Now now);
+  void dispatch(const fb::Frame& frame, Now now);
+  void confirm_contact(Now now);
+  void record_contact(Now now);
+  void refuse_to_master(const Refusal& refusal);
+  void set_drained(bool drained, const std::string& reason);
+  void link_timer(Now now);
+  [[nodiscard]] Instant link_next_timer() const;
+  [[nodiscard]] bool idle_too_long(Now now) const;
+  void reserve_incarnation();
+
+  // registration.cpp
+  [[nodiscard]] FrameBytes build_register();
+  void take_registered(const fb::Registered& registered, Now now);
+
+  // launch.cpp
+  using Launches = flatbuffers::Vector<const fb::LaunchEntry*>;
+  using Specs = flatbuffers::Vector<flatbuffers::Offset<fb::SpecBytes>>;
+  using Shapes = flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>;
+  void take_launches(const Launches* launches, const Specs* specs, const Shapes* shapes,
+                     const flatbuffers::Vector<std::uint64_t>* frameworks, bool prepare, Now now);
+  void launch(const CpuKey& key, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const Resources& shape,
+              bool prepare, Now now);
+  void answer_known(Task& task);
+  void take_go(const fb::Go& go);
+  void take_release(const fb::Release& release, Now now);
+  void take_kill(const fb::NodeKill& kill, Now now);
+  void take_acknowledge(const fb::Acknowledge& ack, Now now);
+
+  // ending.cpp
+  struct KillAsk {
+    TaskReason cause{};
+    int signal{15};
+    std::uint32_t grace_ms{};      // 0: the task's own
+  };
+  void ask_end(Task& task, const KillAsk& ask, Now now);
+  void send_end(Task& task);
+  // Ends the task in the books and tells the framework.
+  void finish(Task& task, TaskState state, TaskReason reason, Now now);
+  void news(Task& task);
+  void forget(const CpuKey& key);
+  void fence_now(Now now);
+  void deadline_passed(Task& task, Now now);
+  [[nodiscard]] std::uint32_t grace_of(const Task& task) const;
+
+  // launcher_side.cpp
+  void take_hello(const LauncherHello& hello, Now now);
+  void take_recovered(const RecoveredTask& recovered, Now now);
+  void take_event(const event::Parked& parked, Now now);
+  void take_event(const event::Started& started, Now now);
+  void take_event(const event::Ended& ended, Now now);
+  void take_event(const event::Unkillable& unkillable, Now now);
+  void started(Task& task, WallTime at, Now now);
+  void parked(Task& task, Now now);
+  void command(LauncherCommand what);  // dropped while the launcher is away: the tables bring it back
+
+  // job_side.cpp
+  void take_user_frame(LinkId from, const fb::Frame& frame, Now now);
+  void take_read_log(LinkId from, const fb::ReadLog& read);
+  void take_executor_hello(LinkId from, const fb::ExecutorHello& hello);
+  void take_executor_message(LinkId from, const fb::Message& message);
+  void take_master_message(const fb::Message& message);
+  void refuse_user(LinkId to, Refusal refusal);
+  void send_message(LinkId to, const CpuKey& key, const std::string& data);
+  [[nodiscard]] bool output_may_grow(FrameworkId framework, JobId job, std::uint32_t index) const;
+
+  // outgoing.cpp
+  void flush(Now now, NodeOutputs& out);
+  void send(FrameBytes bytes, Now now, NodeOutputs& out);
+  void flush_link(Now now, NodeOutputs& out);
+  void flush_updates(Now now, NodeOutputs& out);
+  [[nodiscard]] bool has_credit() const;
+  [[nodiscard]] FrameHead next_head();
+};
+
+}  // namespace muster::node
