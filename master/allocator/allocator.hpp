@@ -1,4 +1,4 @@
-// Allocator: which framework is offered what. Requests are stored here and offers are cut to them. Replaceable.
+// Allocator: which framework is offered what. Pure. Requests are stored here and offers are cut to them. Replaceable.
 //
 // Event-driven: the core tells what changed (a node has more free, a request is new, a filter ran out) and
 // allocate() looks at that only. Nothing changed costs nothing. The same calls in the same order give the same

@@ -57,8 +57,7 @@ Findings vague_names(const SourceFile& file) {
 // The words are written in two parts so that this file passes its own rule.
 Findings foreign_words(const SourceFile& file) {
   static const std::vector<std::string> kPaths{std::string("/wo") + "rk/", std::string("/tm") + "p/b/",
-                                               std::string("/tm") + "p/brief", std::string("/ro") + "ot/",
-                                               std::string("/ho") + "me/user"};
+                                               std::string("/tm") + "p/brief", std::string("/ro") + "ot/"};
   static const std::regex kWords(std::string(R"(\b(cla)") + "ude|anth" + "ropic|ope" + "nai|chat" + "gpt|cop" +
                                      "ilot|ll" + "ms?|sub-?ag" + "ents?|langu" + "age model|iss" + R"(ue #?\d+|iss)" +
                                      R"(ues show|as an a)" + R"(i|prom)" + R"(pt engineer\w*)\b)",
@@ -68,7 +67,9 @@ Findings foreign_words(const SourceFile& file) {
   for (const std::string& line : lines_of(file.text)) {
     ++number;
     for (const std::string& path : kPaths) {
-      if (line.find(path) != std::string::npos) {
+      // /home/ann + such a path is somebody's folder in an example.
+      const auto at = line.find(path);
+      if (at != std::string::npos && (at == 0 || std::isalnum(static_cast<unsigned char>(line[at - 1])) == 0)) {
         findings.push_back({file.path, number, "a path of one machine: " + path});
       }
     }
@@ -126,6 +127,7 @@ TEST_CASE("the word rule refuses paths of one machine and words of elsewhere") {
   CHECK(foreign_words({"docs/a.md", std::string("see iss") + "ue 2\n"}).size() == 1);
   CHECK(foreign_words({"a.cpp", std::string("// written by Cla") + "ude\n"}).size() == 1);
   CHECK(foreign_words({"docs/a.md", "an issue of fairness, 2 nodes, the node agent, a session leader, /tmp/muster\n"}).empty());
+  CHECK(foreign_words({"docs/a.md", std::string("cd /home/ann/wo") + "rk/sub\n"}).empty());
 }
 
 TEST_CASE("the top level holds only its fixed names") { CHECK(report(findings_in_tree(top_level)) == ""); }
