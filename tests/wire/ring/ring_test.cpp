@@ -100,7 +100,7 @@ TEST_CASE("a full frame ring refuses, and takes again what was released") {
 }
 
 TEST_CASE("two threads move records of mixed sizes whole and in order") {
-  constexpr std::uint32_t kCount = 100'000;
+  constexpr std::uint32_t kCount = 30'000;
   FrameRing ring(4096);
   const auto size_of = [](std::uint32_t i) { return static_cast<std::size_t>(mix64(i) % 700); };
   std::thread producer([&] {
