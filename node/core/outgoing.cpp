@@ -63,17 +63,20 @@ void NodeCore::Impl::flush_link(Now now, NodeOutputs& out) {
   refusals.clear();
   if (!prepared_news.empty() && has_credit()) {
     std::vector<fb::AttemptRef> attempts;
+    std::vector<std::uint64_t> frameworks;
     for (const CpuKey& key : prepared_news) {
       const Task* task = book.find(key);
       if (task != nullptr && task->state == TaskState::prepared) {
         attempts.emplace_back(to_fb(key.attempt), index.value(), 0U);
+        frameworks.push_back(key.framework.value());
       }
     }
     prepared_news.clear();
     if (!attempts.empty()) {
       flatbuffers::FlatBufferBuilder builder;
       const auto vector = builder.CreateVectorOfStructs(attempts);
-      send(finish_frame(builder, next_head(), fb::CreatePrepared(builder, vector)), now, out);
+      const auto whose = builder.CreateVector(frameworks);
+      send(finish_frame(builder, next_head(), fb::CreatePrepared(builder, vector, whose)), now, out);
     }
   }
   flush_updates(now, out);

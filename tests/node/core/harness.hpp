@@ -92,6 +92,7 @@ struct Harness {
   std::vector<fb::NodeRegistrationT> registrations;
   std::vector<std::pair<AttemptId, std::string>> messages;
   std::uint64_t gaps{};
+  std::optional<Incarnation> missed;        // a life to be refused with Gap
 
   // users
   std::vector<UserFrame> to_users;
@@ -172,6 +173,15 @@ struct Harness {
         take(std::move(bytes));
       }
     }
+    if (missed) {
+      fb::RefusedT refused;
+      refused.code = fb::RefusedCode::Gap;
+      const FrameBytes bytes = pack_frame<fb::Refused>({epoch, *missed, 0, 0}, refused);
+      missed.reset();
+      const auto frame = verify_frame(bytes);
+      REQUIRE(frame);
+      core->on_master_frame(**frame, now);
+    }
     const Status books = core->audit();
     INFO((books ? std::string() : books.error().text));
     REQUIRE(books);
@@ -195,8 +205,16 @@ struct Harness {
     if (frame.body_type() == fb::Body::Register) {
       master.open(Incarnation(frame.incarnation()));
     }
-    if (frame.sequence() != 0 && master.take(frame) == LinkState::Verdict::gap) {
-      ++gaps;
+    if (frame.sequence() != 0) {
+      const auto verdict = master.take(frame);
+      if (verdict == LinkState::Verdict::gap) {
+        ++gaps;
+        master.close();
+        missed = Incarnation(frame.incarnation());
+      }
+      if (verdict != LinkState::Verdict::deliver) {
+        return;
+      }
     }
     std::unique_ptr<fb::FrameT> object(frame.UnPack());
     switch (frame.body_type()) {
@@ -206,6 +224,7 @@ struct Harness {
         REQUIRE(disk.last_incarnation.value() >= frame.incarnation());  // on disk before it leaves
         break;
       case fb::Body::Prepared:
+        REQUIRE(object->body.AsPrepared()->frameworks.size() == object->body.AsPrepared()->attempts.size());
         for (const auto& a : object->body.AsPrepared()->attempts) {
           prepared.push_back(from_fb(a.attempt()));
         }
