@@ -123,17 +123,12 @@ Status Launcher::recover() {
   run_log::end_by_reboot(*contents, boot_id_, now_.wall);
 
   launcher_id_ = contents->head.launcher_id.empty() ? random_id() : contents->head.launcher_id;
-  containment_ = Containment::detect({.root = {}, .launcher_id = launcher_id_, .plain = options_.plain});
-  roots_ = containment_.roots();
   const std::vector<run_log::ContainmentRoot> old_roots =
       rebooted ? std::vector<run_log::ContainmentRoot>{} : contents->head.roots;
-  for (const run_log::ContainmentRoot& root : old_roots) {
-    if (std::find(roots_.begin(), roots_.end(), root) == roots_.end()) {
-      roots_.push_back(root);
-    }
-  }
-  for (RecoveredTask& recovered : contents->tasks) {
+  for (run_log::LoggedTask& logged : contents->tasks) {
+    RecoveredTask& recovered = logged.known;
     Task& task = add_task(std::move(recovered.task));
+    task.logged.group = std::move(logged.group);
     task.known.phase = recovered.phase;
     task.known.processes = std::move(recovered.processes);
     task.known.started = recovered.started;
@@ -144,11 +139,18 @@ Status Launcher::recover() {
       --unended_;
     } else {
       task.stage = Stage::ending;
-      task.group = Containment::adopt(old_roots, group_name(task.known.task));
+      task.group = Containment::adopt(old_roots, task.logged.group);
       set_due(task, now_.mono.ns());
     }
   }
-  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, known_tasks()); !done) {
+  containment_ = Containment::detect({.root = {}, .launcher_id = launcher_id_, .plain = options_.plain});
+  roots_ = containment_.roots();
+  for (const run_log::ContainmentRoot& root : old_roots) {
+    if (std::find(roots_.begin(), roots_.end(), root) == roots_.end()) {
+      roots_.push_back(root);
+    }
+  }
+  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks()); !done) {
     return done;
   }
   idle_since_ns_ = now_.mono.ns();
@@ -407,7 +409,7 @@ void Launcher::compact() {
   if (log_.records() < kCompactRecordsMin + 8 * tasks_.size() || setting_up_alone_ > 0 || log_.has_unwritten()) {
     return;
   }
-  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, known_tasks()); !done) {
+  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks()); !done) {
     std::fprintf(stderr, "muster-launcher: %s\n", done.error().text.c_str());
   }
 }
@@ -419,6 +421,15 @@ std::vector<const RecoveredTask*> Launcher::known_tasks() const {
     known.push_back(&task->known);
   }
   return known;
+}
+
+std::vector<const run_log::LoggedTask*> Launcher::logged_tasks() const {
+  std::vector<const run_log::LoggedTask*> logged;
+  logged.reserve(tasks_.size());
+  for (const auto& [token, task] : tasks_) {
+    logged.push_back(&task->logged);
+  }
+  return logged;
 }
 
 Launcher::Task* Launcher::find(std::uint64_t token) {

@@ -64,7 +64,8 @@ class Launcher {
 
   struct Task {
     std::uint64_t token{};
-    RecoveredTask known;  // what hello and the log say; its environments are dropped once they are used
+    run_log::LoggedTask logged;  // what hello and the log say; its environments are dropped once they are used
+    RecoveredTask& known = logged.known;
     Stage stage{Stage::setting_up};
     bool recovered{};     // of an earlier launcher: how its processes end can't be known
     TaskGroup group;
@@ -112,6 +113,7 @@ class Launcher {
   void commit();
   void compact();
   [[nodiscard]] std::vector<const RecoveredTask*> known_tasks() const;
+  [[nodiscard]] std::vector<const run_log::LoggedTask*> logged_tasks() const;
   [[nodiscard]] Task* find(std::uint64_t token);
   [[nodiscard]] Task* find(FrameworkId framework, const AttemptId& attempt);
   [[nodiscard]] Task& add_task(TaskStart start);

@@ -286,19 +286,19 @@ std::vector<ProcessInfo> Launcher::find_leftovers(const Task& task) {
   return find_task_processes(all, traces);
 }
 
-// Also removes the task's groups when nothing is left: that is the proof.
+// Gives the task's groups back when nothing is left in them: that is the proof.
 bool Launcher::has_leftovers(Task& task) {
   if (task.group.tracks_processes()) {
-    return !task.group.remove();
+    return !containment_.give_back(task.group);
   }
   if (!task.recovered) {
     // Whatever the ranks left was handed to us: no child but living ranks means nothing is left.
     if (const auto children = own_children();
         children && std::all_of(children->begin(), children->end(), [this](pid_t pid) { return by_pid_.contains(pid); })) {
-      return !task.group.remove();
+      return !containment_.give_back(task.group);
     }
   }
-  return !find_leftovers(task).empty() || !task.group.remove();
+  return !find_leftovers(task).empty() || !containment_.give_back(task.group);
 }
 
 void Launcher::finish(Task& task) {

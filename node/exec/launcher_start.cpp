@@ -111,12 +111,13 @@ void Launcher::spawn(Task& task) {
       needs.cpus.push_back(cpu);
     }
   }
-  auto group = containment_.create(group_name(start), needs);
+  auto group = containment_.take(needs);
   if (!group) {
     fail_start(task, {TaskReason::spawn_failed, 1, "control group can't be made: " + group.error().text});
     return;
   }
   task.group = std::move(*group);
+  task.logged.group = task.group.directory();
 
   const bool gated = start.park || start.ranks.size() > 1;
   std::array<int, 2> gate{-1, -1};
@@ -153,7 +154,6 @@ void Launcher::spawn(Task& task) {
   if (gated) {
     ::close(gate[0]);
   }
-  task.group.close_joins();
 }
 
 void Launcher::read_reports() {
@@ -270,7 +270,8 @@ void Launcher::allow_exec(Task& task) {
     task.known.processes.push_back({rank.end.rank, rank.pid, rank.start_time_ticks});
   }
   drop_environment(task.known.task);
-  log_.add(run_log::encode_started(start.framework, start.attempt, task.known.started, task.known.processes));
+  log_.add(run_log::encode_started(start.framework, start.attempt, task.known.started, task.known.processes,
+                                   task.logged.group));
   to_exec_.push_back(task.token);
   say(event::Started{start.framework, start.attempt, task.known.started, task.known.processes});
 }

@@ -90,7 +90,7 @@ class Child {
 
   void enter_groups() const {
     for (int fd : spawn_.group.join_fds()) {
-      if (::write(fd, "0", 1) != 1) {
+      if (::pwrite(fd, "0", 1, 0) != 1) {
         give_up(SpawnStep::group, errno);
       }
     }
@@ -247,8 +247,9 @@ class Child {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     started_ = WallTime::from_ns(static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
-    const std::string record = run_log::encode_started(
-        task_.framework, task_.attempt, started_, {RankProcess{rank_.rank, ::getpid(), start_time_ticks_}});
+    const std::string record =
+        run_log::encode_started(task_.framework, task_.attempt, started_,
+                                {RankProcess{rank_.rank, ::getpid(), start_time_ticks_}}, spawn_.group.directory());
     const ssize_t n = ::write(spawn_.log_fd, record.data(), record.size());
     if (n != static_cast<ssize_t>(record.size())) {
       give_up(SpawnStep::log, n < 0 ? errno : ENOSPC);
@@ -293,11 +294,6 @@ Result<pid_t> spawn_rank(const SpawnSettings& settings, const RankSpawn& spawn) 
 std::string attempt_marker(const std::string& launcher_id, const TaskStart& task) {
   return "MUSTER_ATTEMPT_KEY=" + launcher_id + ":" + std::to_string(task.framework.value()) + ":" +
          std::to_string(task.attempt.hi) + ":" + std::to_string(task.attempt.lo);
-}
-
-std::string group_name(const TaskStart& task) {
-  return std::to_string(task.framework.value()) + "-" + std::to_string(task.attempt.hi) + "-" +
-         std::to_string(task.attempt.lo);
 }
 
 std::vector<std::string> merge_environment(const std::vector<std::string>& task, const std::vector<std::string>& rank,

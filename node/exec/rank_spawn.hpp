@@ -62,8 +62,6 @@ struct RankSpawn {
 
 // "MUSTER_ATTEMPT_KEY=<launcher>:<framework>:<attempt>"
 [[nodiscard]] std::string attempt_marker(const std::string& launcher_id, const TaskStart& task);
-// "<framework>-<hi>-<lo>": names the task's control groups.
-[[nodiscard]] std::string group_name(const TaskStart& task);
 
 // The environment that a rank gets: one entry per name, later ones win, the marker last. Pure.
 [[nodiscard]] std::vector<std::string> merge_environment(const std::vector<std::string>& task,

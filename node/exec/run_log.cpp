@@ -68,8 +68,8 @@ class Fold {
         const Key key{task.framework, task.attempt};
         if (!index_.contains(key)) {
           index_[key] = tasks_.size();
-          tasks_.emplace_back(RecoveredTask{});
-          tasks_.back()->task = std::move(task);
+          tasks_.emplace_back(LoggedTask{});
+          tasks_.back()->known.task = std::move(task);
         }
         break;
       }
@@ -77,20 +77,22 @@ class Fold {
         get_attempt(in, framework, attempt);
         const WallTime started = WallTime::from_ns(in.get_i64());
         std::vector<RankProcess> processes = get_processes(in);
-        if (RecoveredTask* task = find(framework, attempt); in.finished() && task != nullptr) {
-          if (task->phase != RecoveredTask::Phase::ended) {
-            task->phase = RecoveredTask::Phase::started;
+        std::string group = in.get_string();
+        if (LoggedTask* task = find(framework, attempt); in.finished() && task != nullptr) {
+          if (task->known.phase != RecoveredTask::Phase::ended) {
+            task->known.phase = RecoveredTask::Phase::started;
           }
-          task->started = started;
-          task->processes = std::move(processes);
+          task->known.started = started;
+          task->known.processes = std::move(processes);
+          task->group = std::move(group);
         }
         break;
       }
       case Type::ended: {
         event::Ended ended = get_ended(in);
-        if (RecoveredTask* task = find(ended.framework, ended.attempt); in.finished() && task != nullptr) {
-          task->phase = RecoveredTask::Phase::ended;
-          task->end = std::move(ended);
+        if (LoggedTask* task = find(ended.framework, ended.attempt); in.finished() && task != nullptr) {
+          task->known.phase = RecoveredTask::Phase::ended;
+          task->known.end = std::move(ended);
         }
         break;
       }
@@ -116,12 +118,12 @@ class Fold {
   }
 
  private:
-  RecoveredTask* find(FrameworkId framework, const AttemptId& attempt) {
+  LoggedTask* find(FrameworkId framework, const AttemptId& attempt) {
     auto it = index_.find(Key{framework, attempt});
     return it == index_.end() ? nullptr : &*tasks_[it->second];
   }
 
-  std::vector<std::optional<RecoveredTask>> tasks_;
+  std::vector<std::optional<LoggedTask>> tasks_;
   std::map<Key, std::size_t> index_;
 };
 
@@ -150,11 +152,12 @@ std::string encode_intent(const TaskStart& task) {
 }
 
 std::string encode_started(FrameworkId framework, const AttemptId& attempt, WallTime started,
-                           const std::vector<RankProcess>& processes) {
+                           const std::vector<RankProcess>& processes, const std::string& group) {
   ByteWriter out = begin_record(Type::started);
   put_attempt(out, framework, attempt);
   out.put_i64(started.ns());
   put_processes(out, processes);
+  out.put_string(group);
   return end_record(out);
 }
 
@@ -170,19 +173,20 @@ std::string encode_forgotten(FrameworkId framework, const AttemptId& attempt) {
   return end_record(out);
 }
 
-std::string encode_file(const Head& head, const std::vector<const RecoveredTask*>& tasks, std::size_t& records) {
+std::string encode_file(const Head& head, const std::vector<const LoggedTask*>& tasks, std::size_t& records) {
   std::string bytes = encode_head(head);
   records = 1;
-  for (const RecoveredTask* task : tasks) {
-    bytes += encode_intent(task->task);
+  for (const LoggedTask* task : tasks) {
+    const RecoveredTask& known = task->known;
+    bytes += encode_intent(known.task);
     ++records;
-    if (task->phase == RecoveredTask::Phase::started ||
-        (task->phase == RecoveredTask::Phase::ended && !task->processes.empty())) {
-      bytes += encode_started(task->task.framework, task->task.attempt, task->started, task->processes);
+    if (known.phase == RecoveredTask::Phase::started ||
+        (known.phase == RecoveredTask::Phase::ended && !known.processes.empty())) {
+      bytes += encode_started(known.task.framework, known.task.attempt, known.started, known.processes, task->group);
       ++records;
     }
-    if (task->phase == RecoveredTask::Phase::ended) {
-      bytes += encode_ended(task->end);
+    if (known.phase == RecoveredTask::Phase::ended) {
+      bytes += encode_ended(known.end);
       ++records;
     }
   }
@@ -243,7 +247,8 @@ void end_by_reboot(Contents& contents, std::string_view boot_id, WallTime now) {
   if (contents.head.boot_id == boot_id) {
     return;
   }
-  for (RecoveredTask& task : contents.tasks) {
+  for (LoggedTask& logged : contents.tasks) {
+    RecoveredTask& task = logged.known;
     if (task.phase == RecoveredTask::Phase::ended) {
       continue;
     }

@@ -33,9 +33,15 @@ struct Head {
   std::vector<ContainmentRoot> roots;
 };
 
+// An attempt as the log keeps it.
+struct LoggedTask {
+  RecoveredTask known;  // without environments
+  std::string group;    // directory of the control group that tracks its processes; "" = none
+};
+
 struct Contents {
   Head head;
-  std::vector<RecoveredTask> tasks;  // all that are not forgotten, in start order, without environments
+  std::vector<LoggedTask> tasks;  // all that are not forgotten, in start order
   std::size_t records{};
   std::size_t bytes_valid{};  // smaller than the file when its last record is torn
 };
@@ -43,11 +49,11 @@ struct Contents {
 [[nodiscard]] std::string encode_head(const Head& head);
 [[nodiscard]] std::string encode_intent(const TaskStart& task);
 [[nodiscard]] std::string encode_started(FrameworkId framework, const AttemptId& attempt, WallTime started,
-                                         const std::vector<RankProcess>& processes);
+                                         const std::vector<RankProcess>& processes, const std::string& group);
 [[nodiscard]] std::string encode_ended(const event::Ended& ended);
 [[nodiscard]] std::string encode_forgotten(FrameworkId framework, const AttemptId& attempt);
 // A whole file that decodes to the same tasks.
-[[nodiscard]] std::string encode_file(const Head& head, const std::vector<const RecoveredTask*>& tasks,
+[[nodiscard]] std::string encode_file(const Head& head, const std::vector<const LoggedTask*>& tasks,
                                       std::size_t& records);
 
 // malformed: a bad record before the end; the text names `file` and the offset.

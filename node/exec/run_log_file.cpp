@@ -53,7 +53,7 @@ Result<run_log::Contents> RunLogFile::read(const std::string& directory) {
 }
 
 Status RunLogFile::rewrite(const std::string& directory, const run_log::Head& head,
-                           const std::vector<const RecoveredTask*>& tasks) {
+                           const std::vector<const run_log::LoggedTask*>& tasks) {
   const std::string path = path_in(directory);
   const std::string next = path + ".new";
   std::size_t records = 0;

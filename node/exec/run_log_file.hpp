@@ -22,7 +22,7 @@ class RunLogFile {
   // Replaces the file by one that holds `tasks`, and keeps it open for appending.
   // REQUIRES: no other process may still append to the earlier file.
   [[nodiscard]] Status rewrite(const std::string& directory, const run_log::Head& head,
-                               const std::vector<const RecoveredTask*>& tasks);
+                               const std::vector<const run_log::LoggedTask*>& tasks);
 
   // Appends at the next flush().
   void add(std::string record);

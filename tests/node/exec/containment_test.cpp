@@ -72,10 +72,10 @@ TEST_CASE("on a v2 system a delegated parent is used when the own group can't pa
   fake.group_v2("/sys/fs/cgroup/slice", "cpuset memory", "cpuset memory\n");
   fake.group_v2("/sys/fs/cgroup/slice/own", "", "");
   fake.group_v2("/sys/fs/cgroup/slice/muster-id", "cpuset memory", "");
-  const std::string task_dir = "/sys/fs/cgroup/slice/muster-id/task";
+  const std::string task_dir = "/sys/fs/cgroup/slice/muster-id/t1";
   fake.group_v2(task_dir, "cpuset memory", "");
 
-  const Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
+  Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
   CHECK(containment.describe() == "cgroup v2 (cpuset memory kill)");
   CHECK(containment.not_enforced().empty());
   // The own group was tried and left as it was; the parent's settings were not touched.
@@ -84,7 +84,7 @@ TEST_CASE("on a v2 system a delegated parent is used when the own group can't pa
   REQUIRE(containment.roots().size() == 1);
   CHECK(containment.roots()[0] == run_log::ContainmentRoot{"v2", fake.root + "/sys/fs/cgroup/slice/muster-id"});
 
-  auto group = containment.create("task", {.memory_limit_bytes = 4096, .cpus = {2, 0, 1}});
+  auto group = containment.take({.memory_limit_bytes = 4096, .cpus = {2, 0, 1}});
   REQUIRE(group);
   CHECK(fake.get(task_dir + "/memory.max") == "4096");
   CHECK(fake.get(task_dir + "/memory.swap.max") == "0");
@@ -98,12 +98,15 @@ TEST_CASE("on a v2 system a delegated parent is used when the own group can't pa
   CHECK(fake.get(task_dir + "/cgroup.procs") == "0");
   group->kill_all();
   CHECK(fake.get(task_dir + "/cgroup.kill") == "1");
-  CHECK(!group->remove());  // its files stay, as a living process would make it stay
+  fake.put(task_dir + "/cgroup.events", "populated 1\nfrozen 0\n");
 
-  TaskGroup adopted = Containment::adopt(containment.roots(), "task");
+  TaskGroup adopted = Containment::adopt(containment.roots(), fake.root + task_dir);
   CHECK(adopted.tracks_processes());
-  CHECK(adopted.oom_kills() == 3);
-  CHECK(!Containment::adopt(containment.roots(), "other").tracks_processes());
+  fake.put(task_dir + "/cgroup.procs", "77\n");
+  CHECK(adopted.processes() == std::vector<pid_t>{77});
+  CHECK(adopted.has_processes());
+  CHECK(!Containment::adopt(containment.roots(), "").tracks_processes());
+  CHECK(!Containment::adopt(containment.roots(), "/somewhere/else").tracks_processes());
 }
 
 TEST_CASE("a group that only v2 can hold is still killed whole, and what is missing is said") {
@@ -113,13 +116,13 @@ TEST_CASE("a group that only v2 can hold is still killed whole, and what is miss
   fake.group_v2("/sys/fs/cgroup", "hugetlb", "");
   fake.group_v2("/sys/fs/cgroup/own", "hugetlb", "");
   fake.group_v2("/sys/fs/cgroup/own/muster-id", "", "");
-  fake.group_v2("/sys/fs/cgroup/own/muster-id/task", "", "");
-  const Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
+  fake.group_v2("/sys/fs/cgroup/own/muster-id/t1", "", "");
+  Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
   CHECK(containment.describe() == "cgroup v2 (kill)");
   CHECK(containment.not_enforced().size() == 2);
-  auto group = containment.create("task", {.memory_limit_bytes = 4096, .cpus = {1}});
+  auto group = containment.take({.memory_limit_bytes = 4096, .cpus = {1}});
   REQUIRE(group);
-  CHECK(fake.get("/sys/fs/cgroup/own/muster-id/task/memory.max").empty());
+  CHECK(fake.get("/sys/fs/cgroup/own/muster-id/t1/memory.max").empty());
   CHECK(group->memory_peak_bytes() == 0);
 }
 
@@ -133,53 +136,55 @@ TEST_CASE("a mounted v2 without controllers leaves memory and cpus to v1") {
   fake.put("/proc/self/cgroup", "3:freezer:/\n2:cpuset:/\n1:memory:/m\n0::/\n");
   fake.group_v2("/sys/fs/cgroup/unified", "hugetlb", "");
   fake.put("/sys/fs/cgroup/memory/m/muster-id/memory.limit_in_bytes", "");
-  fake.put("/sys/fs/cgroup/memory/m/muster-id/task/memory.limit_in_bytes", "");
-  fake.put("/sys/fs/cgroup/memory/m/muster-id/task/memory.memsw.limit_in_bytes", "");
-  fake.put("/sys/fs/cgroup/memory/m/muster-id/task/cgroup.procs", "");
-  fake.put("/sys/fs/cgroup/memory/m/muster-id/task/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
+  fake.put("/sys/fs/cgroup/memory/m/muster-id/t2/memory.limit_in_bytes", "");
+  fake.put("/sys/fs/cgroup/memory/m/muster-id/t2/memory.memsw.limit_in_bytes", "");
+  fake.put("/sys/fs/cgroup/memory/m/muster-id/t2/tasks", "");
+  fake.put("/sys/fs/cgroup/memory/m/muster-id/t2/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
   fake.put("/sys/fs/cgroup/cpuset/cpuset.cpus", "0-7\n");
   fake.put("/sys/fs/cgroup/cpuset/cpuset.mems", "0\n");
   fake.put("/sys/fs/cgroup/cpuset/muster-id/cpuset.cpus", "");
   fake.put("/sys/fs/cgroup/cpuset/muster-id/cpuset.mems", "");
-  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/cgroup.procs", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/tasks", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/cpuset.cpus", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/cpuset.mems", "");
   fake.put("/sys/fs/cgroup/freezer/muster-id/freezer.state", "");
-  fake.put("/sys/fs/cgroup/freezer/muster-id/task/freezer.state", "");
-  fake.put("/sys/fs/cgroup/freezer/muster-id/task/cgroup.procs", "");
+  fake.put("/sys/fs/cgroup/freezer/muster-id/t1/freezer.state", "");
+  fake.put("/sys/fs/cgroup/freezer/muster-id/t1/tasks", "");
   SECTION("v2 kills") {
     fake.group_v2("/sys/fs/cgroup/unified/muster-id", "", "");
-    fake.group_v2("/sys/fs/cgroup/unified/muster-id/task", "", "");
-    const Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
+    fake.group_v2("/sys/fs/cgroup/unified/muster-id/t1", "", "");
+    Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
     CHECK(containment.describe() == "cgroup v1 (cpuset memory), v2 (kill)");
     CHECK(fake.get("/sys/fs/cgroup/cpuset/muster-id/cpuset.cpus") == "0-7");
     CHECK(fake.get("/sys/fs/cgroup/cpuset/muster-id/cpuset.mems") == "0");
-    auto group = containment.create("task", {.memory_limit_bytes = 8192, .cpus = {3, 1}});
+    auto group = containment.take({.memory_limit_bytes = 8192, .cpus = {3, 1}});
     REQUIRE(group);
-    CHECK(fake.get("/sys/fs/cgroup/memory/m/muster-id/task/memory.limit_in_bytes") == "8192");
-    CHECK(fake.get("/sys/fs/cgroup/memory/m/muster-id/task/memory.memsw.limit_in_bytes") == "8192");
+    CHECK(fake.get("/sys/fs/cgroup/memory/m/muster-id/t2/memory.limit_in_bytes") == "8192");
+    CHECK(fake.get("/sys/fs/cgroup/memory/m/muster-id/t2/memory.memsw.limit_in_bytes") == "8192");
     CHECK(group->join_fds().size() == 3);
     CHECK(group->oom_kills() == 1);
   }
   SECTION("without v2 the freezer kills: frozen, thawed at last") {
     fake.put("/proc/self/cgroup", "3:freezer:/\n2:cpuset:/\n1:memory:/m\n");
-    const Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
+    Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
     CHECK(containment.describe() == "cgroup v1 (cpuset memory freezer)");
-    auto group = containment.create("task", {});
+    auto group = containment.take({});
     REQUIRE(group);
     CHECK(group->join_fds().size() == 1);
     group->kill_all();
-    CHECK(fake.get("/sys/fs/cgroup/freezer/muster-id/task/freezer.state") == "THAWED");
+    CHECK(fake.get("/sys/fs/cgroup/freezer/muster-id/t1/freezer.state") == "THAWED");
   }
 }
 
 TEST_CASE("without control groups containment is plain and says so") {
   const FakeSystem fake;
-  const Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
+  Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
   CHECK(containment.describe().starts_with("plain"));
   CHECK(containment.not_enforced().size() == 3);
-  auto group = containment.create("task", {.memory_limit_bytes = 1, .cpus = {1}});
+  auto group = containment.take({.memory_limit_bytes = 1, .cpus = {1}});
   REQUIRE(group);
   CHECK(!group->tracks_processes());
-  CHECK(group->remove());
+  CHECK(containment.give_back(*group));
 }
 
 TEST_CASE("the kernel's line about a process is understood whatever its name holds") {

@@ -179,7 +179,9 @@ TEST_CASE("a task that takes more than its memory limit ends as out of memory") 
   TaskStart small = home.shell("exit 0");
   small.memory_limit_bytes = Bytes{64} << 20U;
   home.send(command::Start{small});
-  CHECK(home.wait_end(small).state == TaskState::finished);
+  const event::Ended fits = home.wait_end(small);
+  INFO(fits.text);
+  CHECK(fits.state == TaskState::finished);
 }
 
 TEST_CASE("ranks are bound to their cpus, and the task to its own") {
@@ -276,14 +278,15 @@ TEST_CASE("whenever the launcher is killed, no attempt executes twice and none t
   }
   for (int round = 0; round < 12; ++round) {
     home.connect();
-    for (std::size_t i = 0; i < tasks.size(); ++i) {
-      REQUIRE(home.client().queue(command::Start{tasks[(i + static_cast<std::size_t>(round) * 5) % tasks.size()]}));
+    // The attempts of the rounds before again, and five new ones.
+    for (std::size_t i = 0; i < (static_cast<std::size_t>(round) + 1) * 5; ++i) {
+      REQUIRE(home.client().queue(command::Start{tasks[i]}));
     }
     for (const TaskStart& task : tasks) {
       REQUIRE(home.client().queue(command::Go{task.framework, task.attempt}));
     }
     REQUIRE(home.client().flush());
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 25'000));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
     home.kill_launcher();
   }
   home.connect();
@@ -334,7 +337,7 @@ TEST_CASE("after a reboot what had not ended is lost or not started") {
     log << run_log::encode_head({"another-boot", "0123456789abcdef", {{"v2", "/sys/fs/cgroup/none"}}})
         << run_log::encode_intent(ran) << run_log::encode_intent(waited)
         << run_log::encode_started(ran.framework, ran.attempt, WallTime::from_ns(1),
-                                   {{.rank = 0, .pid = ::getpid(), .start_time_ticks = 0}});
+                                   {{.rank = 0, .pid = ::getpid(), .start_time_ticks = 0}}, "");
   }
   const LauncherHello hello = home.connect();
   REQUIRE(hello.tasks.size() == 2);

@@ -39,7 +39,7 @@ event::Ended end_of(std::uint64_t attempt, int code) {
 
 std::string started(std::uint64_t attempt) {
   return run_log::encode_started(FrameworkId(1), {5, attempt}, WallTime::from_ns(100),
-                                 {{.rank = 0, .pid = 321, .start_time_ticks = 654}});
+                                 {{.rank = 0, .pid = 321, .start_time_ticks = 654}}, "/cg/t1");
 }
 
 const run_log::Head kHead{"boot-1", "launcher-1", {{"v2", "/sys/fs/cgroup/muster-1"}}};
@@ -70,14 +70,15 @@ TEST_CASE("the run log folds to what is known of each attempt") {
   CHECK(contents->head.launcher_id == "launcher-1");
   CHECK(contents->head.roots == kHead.roots);
   REQUIRE(contents->tasks.size() == 3);
-  CHECK(contents->tasks[0].phase == RecoveredTask::Phase::ended);
-  CHECK(contents->tasks[0].end.exit_code == 7);
-  CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
-  REQUIRE(contents->tasks[1].processes.size() == 1);
-  CHECK(contents->tasks[1].processes[0].pid == 321);
-  CHECK(contents->tasks[1].started.ns() == 100);
-  CHECK(contents->tasks[2].phase == RecoveredTask::Phase::intent);
-  CHECK(contents->tasks[2].task.agent_note == "note 3");
+  CHECK(contents->tasks[0].known.phase == RecoveredTask::Phase::ended);
+  CHECK(contents->tasks[0].known.end.exit_code == 7);
+  CHECK(contents->tasks[1].known.phase == RecoveredTask::Phase::started);
+  REQUIRE(contents->tasks[1].known.processes.size() == 1);
+  CHECK(contents->tasks[1].known.processes[0].pid == 321);
+  CHECK(contents->tasks[1].known.started.ns() == 100);
+  CHECK(contents->tasks[1].group == "/cg/t1");
+  CHECK(contents->tasks[2].known.phase == RecoveredTask::Phase::intent);
+  CHECK(contents->tasks[2].known.task.agent_note == "note 3");
   CHECK(sample().find("SECRET") == std::string::npos);
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("a torn last record is dropped, wherever it is torn") {
     const auto contents = run_log::decode(whole + last.substr(0, cut), "test");
     REQUIRE(contents);
     CHECK(contents->bytes_valid == whole.size());
-    CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+    CHECK(contents->tasks[1].known.phase == RecoveredTask::Phase::started);
   }
   std::string flipped = whole + last;
   flipped.back() = static_cast<char>(flipped.back() ^ 1);
@@ -143,14 +144,14 @@ TEST_CASE("another boot id ends what had not ended") {
   auto contents = run_log::decode(sample(), "test");
   REQUIRE(contents);
   run_log::end_by_reboot(*contents, "boot-1", WallTime::from_ns(5));
-  CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+  CHECK(contents->tasks[1].known.phase == RecoveredTask::Phase::started);
   run_log::end_by_reboot(*contents, "boot-2", WallTime::from_ns(5));
-  CHECK(contents->tasks[0].end.state == TaskState::finished);
-  CHECK(contents->tasks[1].end.state == TaskState::lost);
-  CHECK(contents->tasks[1].end.reason == TaskReason::node_rebooted);
-  CHECK(contents->tasks[1].end.attempt == AttemptId{5, 2});
-  CHECK(contents->tasks[2].end.state == TaskState::not_started);
-  CHECK(contents->tasks[2].end.reason == TaskReason::node_rebooted);
+  CHECK(contents->tasks[0].known.end.state == TaskState::finished);
+  CHECK(contents->tasks[1].known.end.state == TaskState::lost);
+  CHECK(contents->tasks[1].known.end.reason == TaskReason::node_rebooted);
+  CHECK(contents->tasks[1].known.end.attempt == AttemptId{5, 2});
+  CHECK(contents->tasks[2].known.end.state == TaskState::not_started);
+  CHECK(contents->tasks[2].known.end.reason == TaskReason::node_rebooted);
 }
 
 TEST_CASE("rewriting keeps what is known and drops the rest") {
@@ -160,8 +161,8 @@ TEST_CASE("rewriting keeps what is known and drops the rest") {
   }
   auto contents = RunLogFile::read(dir.path);
   REQUIRE(contents);
-  std::vector<const RecoveredTask*> known;
-  for (const RecoveredTask& task : contents->tasks) {
+  std::vector<const run_log::LoggedTask*> known;
+  for (const run_log::LoggedTask& task : contents->tasks) {
     known.push_back(&task);
   }
   RunLogFile log;
@@ -178,8 +179,8 @@ TEST_CASE("rewriting keeps what is known and drops the rest") {
   contents = RunLogFile::read(dir.path);
   REQUIRE(contents);
   REQUIRE(contents->tasks.size() == 2);
-  CHECK(contents->tasks[0].end.exit_code == 9);
-  CHECK(contents->tasks[1].phase == RecoveredTask::Phase::started);
+  CHECK(contents->tasks[0].known.end.exit_code == 9);
+  CHECK(contents->tasks[1].known.phase == RecoveredTask::Phase::started);
   CHECK(contents->head.roots == kHead.roots);
   CHECK(!std::filesystem::exists(dir.path + "/run.log.new"));
 }
