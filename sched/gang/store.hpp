@@ -10,6 +10,7 @@
 #include "wire/base/ids.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
+#include "wire/base/units.hpp"
 #include "wire/model/task_state.hpp"
 #include "wire/schema/frame.hpp"
 
@@ -39,6 +40,18 @@ struct MemberRecord {
   std::uint64_t acked_seq{};
 };
 
+// How one member of a gang over several nodes ended, kept until the whole attempt has: its update is acknowledged
+// long before the last member's.
+struct MemberEnd {
+  std::uint32_t member{};
+  TaskState state{};
+  TaskReason reason{};
+  std::int32_t exit_code{};
+  std::int32_t signal{};
+  std::string text;
+  bool operator==(const MemberEnd&) const = default;
+};
+
 // An attempt of one element: committed before its Accept leaves.
 struct AttemptRecord {
   JobId job;
@@ -56,6 +69,9 @@ struct AttemptRecord {
   std::uint64_t cpu_time_us{};
   Bytes memory_peak_bytes{};
   std::string cpus;
+  bool cancelled{};                   // its user asked for its end
+  bool requeued{};                    // ended, but its element is pending again with a later try
+  std::vector<MemberEnd> ends;        // in the order they ended; only of gangs, only while live
 };
 
 namespace op {
