@@ -82,17 +82,8 @@ void Drf::set_role(FrameworkIndex framework, std::string_view name) {
   Framework& row = at(framework);
   Role& role = role_named(name);
   const auto index = static_cast<std::uint32_t>(&role - roles_.data());
-  const auto move = [&](Amounts& from, Amounts& to) {
-    from.cpus_milli -= row.charged.cpus_milli;
-    from.memory_bytes -= row.charged.memory_bytes;
-    from.disk_bytes -= row.charged.disk_bytes;
-    from.gpus -= row.charged.gpus;
-    to.cpus_milli += row.charged.cpus_milli;
-    to.memory_bytes += row.charged.memory_bytes;
-    to.disk_bytes += row.charged.disk_bytes;
-    to.gpus += row.charged.gpus;
-  };
-  move(roles_[row.role].charged, role.charged);
+  roles_[row.role].charged.remove(row.charged);
+  role.charged.add(row.charged);
   std::erase(roles_[row.role].members, framework);
   row.role = index;
   role.members.push_back(framework);

@@ -36,6 +36,7 @@ struct MasterConfig {
   std::uint32_t credit_frames = 256;                   // unconfirmed frames per link before its output waits in the tables
   std::uint32_t records_per_frame_max = 4096;
   std::string version{kVersionText};
+  std::uint16_t http_port{};                           // told to operators; 0 = none
 };
 
 // Who a link authenticated as. Local links carry the kernel's word.

@@ -29,6 +29,18 @@ struct Amounts {
     disk_bytes -= r.disk_bytes;
     gpus -= r.gpus;
   }
+  void add(const Amounts& a) {
+    cpus_milli += a.cpus_milli;
+    memory_bytes += a.memory_bytes;
+    disk_bytes += a.disk_bytes;
+    gpus += a.gpus;
+  }
+  void remove(const Amounts& a) {
+    cpus_milli -= a.cpus_milli;
+    memory_bytes -= a.memory_bytes;
+    disk_bytes -= a.disk_bytes;
+    gpus -= a.gpus;
+  }
   // As a Resources; what does not fit its field is cut to the field's maximum.
   [[nodiscard]] Resources to_resources() const {
     constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();

@@ -25,14 +25,14 @@ struct FrameworkEntry {
   LinkId link;                   // 0: none open
   Instant last_heard;            // when its link was lost
   bool subscribed{};             // in this epoch
+  bool reported{};               // a node named it before it subscribed
   bool silent{};
   bool suppressed{};
   bool gone{};                   // its failover timeout has passed
   bool owned{};
   std::uint32_t owner_uid{};
   Duration failover_timeout{};   // 0 = never
-  bool failover_timer_armed{};
-  bool silence_timer_armed{};
+  Instant timer_at{Instant::never()};  // its armed timer
   // Books over all nodes.
   Amounts used;
   Amounts offered;

@@ -33,7 +33,7 @@ struct Node {
   bool lost{};
   bool owned{};                     // registered over a local link
   std::uint32_t owner_uid{};
-  bool lost_timer_armed{};
+  Instant timer_at{Instant::never()};  // its armed timer
   // Drain: an operator's word to this master outlives what the node restates.
   bool drained{};
   bool operator_spoke{};

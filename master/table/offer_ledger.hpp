@@ -37,7 +37,6 @@ struct Offer {
   OfferTag tag;
   Resources resources;
   Instant lease_end;
-  std::uint64_t mark{};  // the accept that last named it
   // Neighbours among the offers of the node, of the framework, and by lease end.
   std::uint32_t node_prev{kNone}, node_next{kNone};
   std::uint32_t framework_prev{kNone}, framework_next{kNone};
@@ -79,7 +78,6 @@ class OfferLedger {
   [[nodiscard]] const Offer& at(std::uint32_t slot) const { return offers_[slot]; }
   [[nodiscard]] OfferId id_at(std::uint32_t slot) const { return {slot, offers_.generation(slot)}; }
   [[nodiscard]] bool is_open(std::uint32_t slot) const { return offers_.used(slot); }
-  void set_mark(OfferId id, std::uint64_t mark) { offers_[id.slot].mark = mark; }
   void hold(OfferId id, Instant lease_end);
   // Ends it: its resources are free. REQUIRES find(id).
   void close(OfferId id);
@@ -100,7 +98,7 @@ class OfferLedger {
   // All offers whose lease ended by `now`, in order of lease end.
   void list_expired(Instant now, std::vector<OfferId>& out) const;
 
-  // Recomputes everything that is kept twice. `name(node)` names a node in the error.
+  // Recomputes everything that is kept twice. `names` of the nodes are for the error.
   [[nodiscard]] Status audit(const std::vector<Resources>& used_by_tasks,
                              const std::vector<std::string>& names) const;
 

@@ -62,7 +62,7 @@ struct Task {
   bool declared{};       // its end is the master's own word: kept so that nothing else is ever said
   bool confirmed{};      // the node has said that it has it
   bool two_step{};
-  bool forgotten{};      // its framework is gone: nobody will acknowledge
+  bool ready{};          // prepared, while its gang prepares; running, while its gang goes
 
   // What its node must be told.
   bool launch_sent{};    // ever, in any life of the link

@@ -1,0 +1,274 @@
+// Accept: checked whole against the tables, then applied whole.
+#include <algorithm>
+
+#include "master/core/impl.hpp"
+
+namespace muster::master {
+namespace {
+
+// What the named offers hold together on one node.
+struct Pool {
+  NodeIndex node;
+  Resources left;
+};
+
+}  // namespace
+
+struct MasterCore::Impl::AcceptPlan {
+  std::vector<OfferId> offers;
+  std::vector<Resources> shapes;
+  std::vector<std::uint8_t> dropped;  // launches left out; of a deliberate defect only
+  bool repeated{};
+};
+
+namespace {
+
+AcceptAnswer refused(const fb::Accept& message, fb::RefusedCode code, std::string subject, std::string text) {
+  return {message.accept(), code, std::move(subject), std::move(text), {}};
+}
+
+// "ports 31000-31001 of node n1", "cpus of node n1".
+std::string missing_subject(const Resources& wanted, const Resources& left, const std::string& node) {
+  const std::string shortfall = wanted.shortfall(left);
+  std::string what = shortfall.substr(0, shortfall.find(':'));
+  if (what == "ports") {
+    PortSet missing = wanted.ports;
+    missing.remove(left.ports);
+    what += " " + missing.to_string();
+  }
+  return what + " of node " + node;
+}
+
+}  // namespace
+
+AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::Accept& message,
+                                            AcceptPlan& plan) const {
+  using enum fb::RefusedCode;
+  const auto* launches = message.launches();
+  const std::size_t count = launches == nullptr ? 0 : launches->size();
+  plan.dropped.assign(count, 0);
+
+  // An accept that was taken before is answered as before.
+  std::size_t known = 0;
+  std::string elsewhere;
+  for (std::size_t i = 0; i < count; ++i) {
+    const fb::LaunchEntry* launch = launches->Get(static_cast<flatbuffers::uoffset_t>(i));
+    const TaskIndex task = tasks.find(framework, from_fb(launch->attempt()));
+    if (!task.is_none()) {
+      if (tasks[task].node.value() == launch->node()) {
+        ++known;
+      }
+      if (elsewhere.empty()) {
+        elsewhere = to_string(from_fb(launch->attempt()));
+      }
+    }
+  }
+  if (count != 0 && known == count) {
+    plan.repeated = true;
+    return {message.accept(), None, {}, {}, {}};
+  }
+  if (message.claim() != 0) {
+    return refused(message, Unsupported, "claim " + std::to_string(message.claim()),
+                   "claims are not known to this version");
+  }
+
+  // All offers open, ours, and named once.
+  AcceptAnswer gone = refused(message, OfferGone, {}, {});
+  if (message.offers() != nullptr) {
+    for (const fb::OfferRef* ref : *message.offers()) {
+      OfferId id = from_fb(*ref);
+      if (defect(&MasterDefects::skip_generation_check) && ledger.is_open(id.slot)) {
+        id = ledger.id_at(id.slot);
+      } else if (const Offer* offer = ledger.find(id); offer == nullptr || offer->framework != framework) {
+        gone.gone.push_back(*ref);
+        gone.subject += (gone.subject.empty() ? "offer " : ", ") + to_string(id);
+        continue;
+      }
+      plan.offers.push_back(id);
+    }
+  }
+  if (!gone.gone.empty()) {
+    gone.text = "these offers have ended or were never made to you; nothing was launched";
+    return gone;
+  }
+  std::vector<OfferId> sorted = plan.offers;
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
+    return refused(message, BadLaunch, "offer " + to_string(*twice), "the accept names this offer twice");
+  }
+
+  // No attempt used before, or twice here.
+  if (!elsewhere.empty()) {
+    return refused(message, DuplicateAttempt, "attempt " + elsewhere,
+                   "this attempt has been launched before; a new try needs a new attempt id");
+  }
+  std::vector<AttemptId> attempts;
+  attempts.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    attempts.push_back(from_fb(launches->Get(static_cast<flatbuffers::uoffset_t>(i))->attempt()));
+  }
+  if (!std::is_sorted(attempts.begin(), attempts.end())) {
+    std::sort(attempts.begin(), attempts.end());
+  }
+  if (const auto twice = std::adjacent_find(attempts.begin(), attempts.end()); twice != attempts.end()) {
+    return refused(message, DuplicateAttempt, "attempt " + to_string(*twice), "the accept launches it twice");
+  }
+
+  // Shapes and specifications in range.
+  if (message.shapes() != nullptr) {
+    for (const fb::Shape* shape : *message.shapes()) {
+      auto read = from_fb(*shape);
+      if (!read) {
+        return refused(message, BadLaunch, "shape " + std::to_string(plan.shapes.size()), read.error().text);
+      }
+      plan.shapes.push_back(*std::move(read));
+    }
+  }
+  const std::size_t specs = message.specs() == nullptr ? 0 : message.specs()->size();
+
+  // Each node's launches within what its offers hold together.
+  std::vector<Pool> pools;
+  for (const OfferId id : sorted) {
+    const Offer& offer = *ledger.find(id);
+    const auto at = std::lower_bound(pools.begin(), pools.end(), offer.node,
+                                     [](const Pool& pool, NodeIndex node) { return pool.node < node; });
+    if (at != pools.end() && at->node == offer.node) {
+      at->left += offer.resources;
+    } else {
+      pools.insert(at, {offer.node, offer.resources});
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const fb::LaunchEntry* launch = launches->Get(static_cast<flatbuffers::uoffset_t>(i));
+    const NodeIndex node{launch->node()};
+    const std::string what = "attempt " + to_string(from_fb(launch->attempt()));
+    if (launch->shape() >= plan.shapes.size() || launch->spec() >= specs) {
+      return refused(message, BadLaunch, what,
+                     "it names shape " + std::to_string(launch->shape()) + " of " + std::to_string(plan.shapes.size()) +
+                         " and specification " + std::to_string(launch->spec()) + " of " + std::to_string(specs));
+    }
+    const auto at = std::lower_bound(pools.begin(), pools.end(), node,
+                                     [](const Pool& pool, NodeIndex n) { return pool.node < n; });
+    if (at == pools.end() || at->node != node) {
+      const std::string name = nodes.has(node) ? nodes[node].name : "index " + std::to_string(node.value());
+      return refused(message, NotInOffer, "node " + name, what + " runs on a node that no named offer is of");
+    }
+    const Resources& shape = plan.shapes[launch->shape()];
+    if (!shape.fits_in(at->left)) {
+      if (defect(&MasterDefects::partial_accept)) {
+        plan.dropped[i] = 1;
+        continue;
+      }
+      return refused(message, NotInOffer, missing_subject(shape, at->left, nodes[node].name),
+                     what + " asks for more than its offers have left: " + shape.shortfall(at->left));
+    }
+    at->left -= shape;
+    if (nodes[node].lost) {
+      return refused(message, UnknownNode, "node " + nodes[node].name, "the node is lost");
+    }
+    if (nodes[node].drained) {
+      return refused(message, NodeDraining, "node " + nodes[node].name, "the node takes no new tasks");
+    }
+  }
+  return {message.accept(), None, {}, {}, {}};
+}
+
+void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& message, const AcceptPlan& plan,
+                                    Now now) {
+  for (const OfferId id : plan.offers) {
+    close_offer(id, OfferEnd::accepted);
+  }
+  const auto* launches = message.launches();
+  if (launches == nullptr || launches->size() == 0) {
+    return;
+  }
+  // Which gangs span nodes: those start in two steps.
+  struct Member {
+    std::uint32_t gang, node;
+    auto operator<=>(const Member&) const = default;
+  };
+  std::vector<Member> members;
+  for (const fb::LaunchEntry* launch : *launches) {
+    if (launch->gang() != 0) {
+      members.push_back({launch->gang(), launch->node()});
+    }
+  }
+  std::sort(members.begin(), members.end());
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  std::vector<std::pair<std::uint32_t, GangIndex>> begun;  // sorted by the framework's number
+  for (std::size_t i = 0; i + 1 < members.size(); ++i) {
+    if (members[i].gang == members[i + 1].gang && (begun.empty() || begun.back().first != members[i].gang)) {
+      const GangIndex gang{gangs.add()};
+      gangs[gang.value()].framework = framework;
+      begun.emplace_back(members[i].gang, gang);
+    }
+  }
+
+  std::vector<SpecIndex> specs(message.specs() == nullptr ? 0 : message.specs()->size(), kNoSpec);
+  FrameBytes storage;
+  for (flatbuffers::uoffset_t i = 0; i < launches->size(); ++i) {
+    if (plan.dropped[i] != 0) {
+      continue;
+    }
+    const fb::LaunchEntry& launch = *launches->Get(i);
+    SpecIndex& spec = specs[launch.spec()];
+    if (spec == kNoSpec) {
+      const auto* bytes = message.specs()->Get(launch.spec())->data();
+      const auto read = verify_spec(std::span(bytes->data(), bytes->size()), storage);
+      spec = tasks.add_spec(std::span(bytes->data(), bytes->size()),
+                            read ? std::string(text_of((*read)->name())) : std::string{});
+    }
+    const NodeIndex node{launch.node()};
+    const TaskIndex index = tasks.add(framework, node, from_fb(launch.attempt()));
+    Task& task = tasks[index];
+    task.array_index = launch.index();
+    task.first_rank = launch.first_rank();
+    task.ranks = launch.ranks();
+    task.gang_number = launch.gang();
+    task.member = launch.member();
+    task.spec = spec;
+    tasks.keep_spec(spec);
+    task.name = tasks.spec(spec).name;
+    task.shape = plan.shapes[launch.shape()];
+    task.launch_due = true;
+    ledger.charge(node, task.shape);
+    book(index);
+    if (launch.gang() != 0) {
+      const auto at = std::lower_bound(begun.begin(), begun.end(), launch.gang(),
+                                       [](const auto& entry, std::uint32_t number) { return entry.first < number; });
+      if (at != begun.end() && at->first == launch.gang()) {
+        task.two_step = true;
+        task.gang = at->second;
+        gangs[at->second.value()].members.push_back(index);
+      }
+    }
+    due(index);
+    ++probe.launches;
+  }
+  for (const SpecIndex spec : specs) {
+    if (spec != kNoSpec) {
+      tasks.drop_spec(spec);
+    }
+  }
+  for (const auto& [number, gang] : begun) {
+    begin_gang(gang, now);
+  }
+}
+
+void MasterCore::Impl::on_accept(Link& link, const fb::Accept& message, Now now) {
+  AcceptPlan plan;
+  AcceptAnswer answer = check_accept(link.framework, message, plan);
+  if (answer.code != fb::RefusedCode::None) {
+    ++probe.accepts_refused;
+    probe.refuse(answer.code);
+  } else if (plan.repeated) {
+    ++probe.accepts_repeated;
+  } else {
+    ++probe.accepts;
+    apply_accept(link.framework, message, plan, now);
+  }
+  framework_out[link.framework.value()].answers.push_back(std::move(answer));
+  mark_dirty(link);
+}
+
+}  // namespace muster::master

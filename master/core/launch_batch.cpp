@@ -1,0 +1,37 @@
+#include "master/core/launch_batch.hpp"
+
+#include <algorithm>
+
+namespace muster::master {
+
+void LaunchBatch::add(const Task& task, TaskTable& tasks, FrameworkId framework) {
+  Spec& spec = tasks.spec(task.spec);
+  if (spec.frame_mark != mark_) {
+    spec.frame_mark = mark_;
+    spec.frame_place = static_cast<std::uint16_t>(specs_.size());
+    builder_.ForceVectorAlignment(spec.bytes.size(), 1, 8);
+    specs_.push_back(fb::CreateSpecBytes(builder_, builder_.CreateVector(spec.bytes)));
+    spec_bytes_ += spec.bytes.size();
+  }
+  auto place = std::find(frameworks_.rbegin(), frameworks_.rend(), framework.value());
+  if (place == frameworks_.rend()) {
+    frameworks_.push_back(framework.value());
+    place = frameworks_.rbegin();
+  }
+  const auto framework_place = static_cast<std::uint16_t>(frameworks_.rend() - place - 1);
+  entries_.emplace_back(to_fb(task.attempt), task.node.value(), task.array_index, task.first_rank, task.ranks,
+                        task.gang_number, task.member, spec.frame_place, shapes_.place_of(task.shape), framework_place,
+                        std::uint16_t{0});
+}
+
+void LaunchBatch::restart(std::uint64_t mark) {
+  mark_ = mark;
+  builder_.Clear();
+  entries_.clear();
+  specs_.clear();
+  frameworks_.clear();
+  shapes_.clear();
+  spec_bytes_ = 0;
+}
+
+}  // namespace muster::master

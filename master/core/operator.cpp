@@ -1,0 +1,220 @@
+// Operators: pages of rows, drains, weights and quotas. Request and answer, outside of any life.
+#include <algorithm>
+#include <cmath>
+
+#include "master/core/impl.hpp"
+
+namespace muster::master {
+namespace {
+
+constexpr std::uint32_t kRowsMax = 10'000;
+
+// One page: places after `after`, at most `limit` rows. f(place) says whether it made a row.
+template <class F>
+void page(fb::OperatorReplyT& reply, std::uint32_t places, std::uint64_t after, std::uint32_t limit, F&& f) {
+  std::uint32_t rows = 0;
+  for (std::uint64_t place = after; place < places; ++place) {
+    if (rows == limit) {
+      reply.more = true;
+      return;
+    }
+    if (f(static_cast<std::uint32_t>(place))) {
+      ++rows;
+      reply.next_after = place + 1;
+    }
+  }
+}
+
+std::unique_ptr<fb::ShapeT> shape_of(const Resources& resources) {
+  return std::make_unique<fb::ShapeT>(to_shape_object(resources));
+}
+
+}  // namespace
+
+void MasterCore::Impl::on_operator(LinkId id, const Peer&, const fb::Frame& frame, Now now) {
+  using enum fb::RefusedCode;
+  const auto done = [&](std::uint64_t request, std::string text) {
+    fb::OperatorDoneT body;
+    body.request = request;
+    body.text = std::move(text);
+    reply(id, pack_frame<fb::OperatorDone>({epoch, {}, 0, 0}, body), fb::Body::OperatorDone);
+  };
+  switch (frame.body_type()) {
+    case fb::Body::OperatorQuery:
+      answer_query(id, *frame.body_as_OperatorQuery(), now);
+      return;
+    case fb::Body::DrainNode: {
+      const auto& message = *frame.body_as_DrainNode();
+      const std::string name(text_of(message.node()));
+      const NodeIndex node = nodes.find(name);
+      if (node == kNoNode) {
+        refuse(id, frame, UnknownNode, "node " + name, "no node of this name has registered; muster nodes lists them",
+               message.request());
+        return;
+      }
+      set_drained(node, !message.undrain(), std::string(text_of(message.reason())), true);
+      done(message.request(), "node " + name + (message.undrain() ? " takes tasks again" : " is drained"));
+      return;
+    }
+    case fb::Body::SetWeight: {
+      const auto& message = *frame.body_as_SetWeight();
+      const std::string role(text_of(message.role()));
+      if (role.empty() || !std::isfinite(message.weight()) || message.weight() <= 0) {
+        refuse(id, frame, BadRequest, "weight " + std::to_string(message.weight()),
+               "a weight is a number above 0, of a named role", message.request());
+        return;
+      }
+      allocator.set_weight(role, message.weight());
+      framework_marks.mark_all();
+      done(message.request(), "role " + role + " has weight " + std::to_string(message.weight()));
+      return;
+    }
+    case fb::Body::SetQuota: {
+      const auto& message = *frame.body_as_SetQuota();
+      const std::string role(text_of(message.role()));
+      Amounts limit;
+      if (message.limit() != nullptr) {
+        const auto read = from_fb(*message.limit());
+        if (!read || !read->ports.empty() || !read->counts.empty()) {
+          refuse(id, frame, BadRequest, "quota of role " + role,
+                 "a quota limits cpus, memory, disk and gpus; leave the others out", message.request());
+          return;
+        }
+        limit.add(*read);
+      }
+      if (role.empty()) {
+        refuse(id, frame, BadRequest, "role", "a quota is of a named role", message.request());
+        return;
+      }
+      allocator.set_quota(role, limit);
+      done(message.request(), limit == Amounts{} ? "role " + role + " has no quota" : "role " + role + " has a quota");
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, Now now) {
+  fb::OperatorReplyT out;
+  out.request = query.request();
+  out.subject = query.subject();
+  out.epoch = epoch.value();
+  out.settled = settled;
+  out.version = config.version;
+  out.http_port = config.http_port;
+  out.uptime_ms = static_cast<std::uint64_t>((now.mono - start).ms());
+  out.nodes_total = nodes.count();
+  out.frameworks_total = frameworks.count();
+  out.offers_total = ledger.count();
+  out.tasks_total = tasks.count();
+  const std::string_view name = text_of(query.name());
+  const std::uint32_t limit = query.limit() == 0 ? 1000 : std::min(query.limit(), kRowsMax);
+  switch (query.subject()) {
+    case fb::Subject::Status: {
+      Amounts used, offered;
+      for (std::uint32_t at = 0; at < frameworks.count(); ++at) {
+        const FrameworkEntry& framework = frameworks[FrameworkIndex{at}];
+        used.add(framework.used);
+        offered.add(framework.offered);
+      }
+      out.capacity = shape_of(capacity_total.to_resources());
+      out.used = shape_of(used.to_resources());
+      out.offered = shape_of(offered.to_resources());
+      break;
+    }
+    case fb::Subject::Nodes:
+      page(out, nodes.count(), query.after(), limit, [&](std::uint32_t place) {
+        const NodeIndex index{place};
+        const Node& node = nodes[index];
+        if (!name.empty() && node.name != name) {
+          return false;
+        }
+        auto row = std::make_unique<fb::NodeRowT>();
+        row->node = place;
+        row->name = node.name;
+        row->state = node.state();
+        row->capacity = shape_of(ledger.books(index).capacity);
+        row->used = shape_of(ledger.books(index).used);
+        row->offered = shape_of(ledger.books(index).offered);
+        row->tasks = ledger.books(index).tasks;
+        row->drain_reason = node.drain_reason;
+        row->endpoint = node.endpoint;
+        row->switch_name = node.switch_name;
+        row->attributes = node.attributes;
+        row->seen_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(0, (now.mono - heard_at(node)).ms()));
+        row->version = node.version;
+        out.nodes.push_back(std::move(row));
+        return true;
+      });
+      break;
+    case fb::Subject::Frameworks:
+      page(out, frameworks.count(), query.after(), limit, [&](std::uint32_t place) {
+        const FrameworkIndex index{place};
+        const FrameworkEntry& framework = frameworks[index];
+        if (!name.empty() && framework.name != name) {
+          return false;
+        }
+        auto row = std::make_unique<fb::FrameworkRowT>();
+        row->framework = framework.id.value();
+        row->name = framework.name;
+        row->role = framework.role;
+        row->connected = framework.connected() && !framework.silent;
+        row->suppressed = framework.suppressed;
+        row->used = shape_of(framework.used.to_resources());
+        row->offered = shape_of(framework.offered.to_resources());
+        row->tasks = framework.tasks;
+        row->offers = ledger.of(index).count;
+        row->weight = allocator.weight(index);
+        row->dominant_share = allocator.dominant_share(index);
+        row->wants = allocator.wants_left(index);
+        out.frameworks.push_back(std::move(row));
+        return true;
+      });
+      break;
+    case fb::Subject::Offers:
+      page(out, ledger.places(), query.after(), limit, [&](std::uint32_t place) {
+        if (!ledger.is_open(place)) {
+          return false;
+        }
+        const Offer& offer = ledger.at(place);
+        if (!name.empty() && nodes[offer.node].name != name && frameworks[offer.framework].name != name) {
+          return false;
+        }
+        auto row = std::make_unique<fb::OfferRowT>();
+        row->offer = std::make_unique<fb::OfferRef>(to_fb(ledger.id_at(place)));
+        row->node = nodes[offer.node].name;
+        row->framework = frameworks[offer.framework].name;
+        row->shape = shape_of(offer.resources);
+        row->held = offer.state == OfferState::held;
+        row->lease_left_ms =
+            static_cast<std::uint64_t>(std::max<std::int64_t>(0, (offer.lease_end - now.mono).ms()));
+        out.offers.push_back(std::move(row));
+        return true;
+      });
+      break;
+    case fb::Subject::Tasks:
+      page(out, tasks.places(), query.after(), limit, [&](std::uint32_t place) {
+        if (!tasks.used(place)) {
+          return false;
+        }
+        const Task& task = tasks.at(place);
+        if (!name.empty() && nodes[task.node].name != name && frameworks[task.framework].name != name) {
+          return false;
+        }
+        auto row = std::make_unique<fb::TaskRowT>();
+        row->attempt = std::make_unique<fb::AttemptId>(to_fb(task.attempt));
+        row->framework = frameworks[task.framework].name;
+        row->node = nodes[task.node].name;
+        row->name = task.name;
+        row->state = static_cast<std::uint8_t>(task.state);
+        row->shape = shape_of(task.shape);
+        out.tasks.push_back(std::move(row));
+        return true;
+      });
+      break;
+  }
+  reply(id, pack_frame<fb::OperatorReply>({epoch, {}, 0, 0}, out), fb::Body::OperatorReply);
+}
+
+}  // namespace muster::master
