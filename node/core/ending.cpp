@@ -97,6 +97,18 @@ void NodeCore::Impl::fence_now(Now now) {
   }
 }
 
+void NodeCore::Impl::leave() {
+  leaving = true;
+  for (const CpuKey& key : book.live_keys()) {
+    Task& task = *book.find(key);
+    book.set_deadline(task, Instant::never());
+    if (task.end_cause == TaskReason::none) {
+      task.end_cause = TaskReason::drained;
+    }
+  }
+  command(command::Shutdown{true});
+}
+
 void NodeCore::Impl::deadline_passed(Task& task, Now now) {
   if (task.state == TaskState::prepared) {
     ask_end(task, {.cause = TaskReason::prepare_silence}, now);

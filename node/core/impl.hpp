@@ -70,6 +70,7 @@ struct NodeCore::Impl {
   // ---- the launcher
   bool launcher_up{};
   bool launcher_seen{};
+  bool leaving{};                  // the node ends: nothing is started any more
   std::vector<LauncherCommand> to_launcher;
 
   // ---- job conversation
@@ -124,6 +125,7 @@ struct NodeCore::Impl {
   void news(Task& task);
   void forget(const CpuKey& key);
   void fence_now(Now now);
+  void leave();
   void deadline_passed(Task& task, Now now);
   [[nodiscard]] std::uint32_t grace_of(const Task& task) const;
 

@@ -114,6 +114,10 @@ void NodeCore::Impl::launch(const CpuKey& key, const fb::LaunchEntry& entry, con
   if (const JobOutput output = output_of(key.framework, spec, entry); outputs.put(output)) {
     output_records.push_back(encode_output(output));
   }
+  if (leaving) {
+    finish(*known, TaskState::not_started, TaskReason::drained, now);
+    return;
+  }
   if (launcher_up) {
     known->with_launcher = true;
     command(command::Start{*known->start});

@@ -104,6 +104,9 @@ void NodeCore::Impl::take_recovered(const RecoveredTask& recovered, Now now) {
 }
 
 void NodeCore::Impl::parked(Task& task, Now now) {
+  if (leaving) {
+    return;
+  }
   task.start.reset();
   if (task.state == TaskState::running) {
     return;

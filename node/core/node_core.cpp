@@ -91,6 +91,10 @@ void NodeCore::on_master_link_down(Now now) {
   impl_->close_life(now, Duration{});
 }
 
+void NodeCore::on_leaving(Now /*now*/) { impl_->leave(); }
+
+bool NodeCore::is_registered() const { return impl_->phase == Impl::Phase::up; }
+
 void NodeCore::on_user_frame(LinkId link, const Peer& /*peer*/, const fb::Frame& frame, Now now) {
   impl_->take_user_frame(link, frame, now);
 }

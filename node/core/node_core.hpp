@@ -115,6 +115,10 @@ class NodeCore {
   void on_bad_master_frame(const FrameError& error, Now now);
   void on_master_link_down(Now now);
 
+  // The node is to end: every task is killed (reported as drained), then the launcher exits. New launches are
+  // not started. The launcher's loss completes it.
+  void on_leaving(Now now);
+
   // Job conversation: users reading output, executors.
   struct Peer { bool local{}; std::uint32_t uid{}; std::uint32_t pid{}; };
   void on_user_frame(LinkId link, const Peer& peer, const fb::Frame& frame, Now now);
@@ -124,6 +128,7 @@ class NodeCore {
   [[nodiscard]] Instant next_timer() const;
   void flush(Now now, NodeOutputs& out);
 
+  [[nodiscard]] bool is_registered() const;
   [[nodiscard]] Status audit() const;
   [[nodiscard]] std::string status_text() const;  // one line for the log
 

@@ -1,0 +1,208 @@
+#include "node/agent_options.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+
+#include "node/topology/hwloc_topology.hpp"
+#include "node/topology/node_cpus.hpp"
+#include "wire/daemon/machine.hpp"
+
+namespace muster::node {
+namespace {
+
+tl::unexpected<Error> named(const std::string& option, const Error& error) {
+  return fail(error.code, option + ": " + error.text);
+}
+
+Result<Endpoint> local_endpoint(const std::string& option, const std::string& text) {
+  auto endpoint = parse_endpoint(text);
+  if (!endpoint) {
+    return named(option, endpoint.error());
+  }
+  if (!endpoint->is_local()) {
+    return fail(Errc::unsupported, option + " " + text +
+                                       ": links between hosts need keys, which this version does not have; use an "
+                                       "ipc:// path or tcp://127.0.0.1:PORT");
+  }
+  return endpoint;
+}
+
+Result<std::uint32_t> whole_cpus(const std::string& text) {
+  if (text.empty()) {
+    return 0;
+  }
+  auto cpus = parse_cpus(text);
+  if (!cpus) {
+    return named("--cpus", cpus.error());
+  }
+  if (*cpus == 0 || *cpus % 1000 != 0) {
+    return fail(Errc::invalid_argument, "--cpus " + text + ": a node has whole cpus; give 1 or more");
+  }
+  return *cpus / 1000;
+}
+
+Result<NodeCpus> cpus_of(const AgentOptions& options, std::uint32_t advertised, const Topology& machine) {
+  const NodeCpusOptions wanted{
+      .advertised_cpus = advertised, .reserved_cpus = options.reserve_cpus, .first_cpu = options.first_cpu};
+  if (options.synthetic.empty()) {
+    return NodeCpus::of_machine(machine, wanted);
+  }
+  auto pretended = HwlocTopology::synthetic(options.synthetic);
+  if (!pretended) {
+    return named("--synthetic", pretended.error());
+  }
+  return NodeCpus::of_synthetic(pretended->topology(), machine, wanted);
+}
+
+Result<Bytes> memory_of(const AgentOptions& options, Bytes machine) {
+  Bytes memory = machine;
+  if (!options.memory.empty()) {
+    auto given = parse_bytes(options.memory);
+    if (!given) {
+      return named("--memory", given.error());
+    }
+    memory = *given;
+  }
+  if (!options.reserve_memory.empty()) {
+    auto reserve = parse_bytes(options.reserve_memory);
+    if (!reserve) {
+      return named("--reserve-memory", reserve.error());
+    }
+    if (*reserve >= memory) {
+      return fail(Errc::invalid_argument, "--reserve-memory " + options.reserve_memory + " leaves nothing of " +
+                                              format_bytes_short(memory) + " for tasks; reserve less");
+    }
+    memory -= *reserve;
+  }
+  return memory;
+}
+
+Result<Resources> capacity_of(const AgentOptions& options, const NodeCpus& cpus, Bytes machine_memory) {
+  Resources capacity;
+  capacity.cpus_milli = cpus.size() * 1000;
+  auto memory = memory_of(options, machine_memory);
+  if (!memory) {
+    return tl::unexpected(memory.error());
+  }
+  capacity.memory_bytes = *memory;
+  if (!options.disk.empty()) {
+    auto disk = parse_bytes(options.disk);
+    if (!disk) {
+      return named("--disk", disk.error());
+    }
+    capacity.disk_bytes = *disk;
+  }
+  capacity.gpus = options.gpus;
+  auto ports = PortSet::parse(options.ports);
+  if (!ports) {
+    return named("--ports", ports.error());
+  }
+  capacity.ports = *std::move(ports);
+  for (const std::string& count : options.counts) {
+    const auto equals = count.find('=');
+    const std::string name = count.substr(0, equals);
+    std::uint64_t value = 0;
+    const char* const end = count.data() + count.size();
+    if (equals == std::string::npos || !is_count_name(name) ||
+        std::from_chars(count.data() + equals + 1, end, value).ptr != end || equals + 1 == count.size()) {
+      return fail(Errc::invalid_argument, "--count " + count + ": give NAME=N, such as licence.matlab=3");
+    }
+    capacity.set_count(name, value);
+  }
+  return capacity;
+}
+
+Result<std::string> launcher_of(const AgentOptions& options) {
+  std::string path = options.launcher;
+  if (path.empty()) {
+    std::error_code error;
+    const auto own = std::filesystem::read_symlink("/proc/self/exe", error);
+    path = (own.parent_path() / "muster-launcher").string();
+  }
+  path = std::filesystem::absolute(path).string();
+  if (::access(path.c_str(), X_OK) != 0) {
+    return fail(Errc::not_found, "launcher program " + path + " can't be executed; give its path with --launcher");
+  }
+  return path;
+}
+
+Status check_name(const std::string& name) {
+  const bool good = !name.empty() && name.size() <= 64 && name.front() != '.' && name.front() != '-' &&
+                    std::all_of(name.begin(), name.end(), [](unsigned char c) {
+                      return std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-';
+                    });
+  if (!good) {
+    return fail(Errc::invalid_argument, "--name '" + name + "': use up to 64 letters, digits, '.', '_' and '-'");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<AgentPlan> make_plan(const AgentOptions& options) {
+  AgentPlan plan;
+  NodeConfig& config = plan.config;
+  config.name = options.name.empty() ? host_name() : options.name;
+  if (auto good = check_name(config.name); !good) {
+    return tl::unexpected(good.error());
+  }
+  const std::string dir = std::filesystem::absolute(options.dir).lexically_normal().string();
+  plan.state_dir = options.state_dir.empty() ? dir + "/nodes/" + config.name
+                                             : std::filesystem::absolute(options.state_dir).lexically_normal().string();
+  auto master = local_endpoint("--master", options.master.empty() ? "ipc://" + dir + "/master.ipc" : options.master);
+  if (!master) {
+    return tl::unexpected(master.error());
+  }
+  plan.master = *std::move(master);
+  auto job = local_endpoint("--job-endpoint",
+                            options.job_endpoint.empty() ? "ipc://" + plan.state_dir + "/job.ipc" : options.job_endpoint);
+  if (!job) {
+    return tl::unexpected(job.error());
+  }
+  plan.job = *std::move(job);
+  auto launcher = launcher_of(options);
+  if (!launcher) {
+    return tl::unexpected(launcher.error());
+  }
+  plan.launcher = *std::move(launcher);
+  plan.plain = options.containment == "plain";
+
+  const auto advertised = whole_cpus(options.cpus);
+  if (!advertised) {
+    return tl::unexpected(advertised.error());
+  }
+  const auto machine = HwlocTopology::discover();
+  if (!machine) {
+    return named("this machine's topology", machine.error());
+  }
+  const auto cpus = cpus_of(options, *advertised, machine->topology());
+  if (!cpus) {
+    return tl::unexpected(cpus.error());
+  }
+  config.topology = cpus->topology();
+  for (const Pu& pu : config.topology.pus) {
+    config.machine_cpus.push_back(cpus->os_cpus(std::vector<std::uint32_t>{pu.os_index}).at(0));
+  }
+  plan.wrapping_text = cpus->wrapping_text();
+  auto capacity = capacity_of(options, *cpus, machine->memory_bytes());
+  if (!capacity) {
+    return tl::unexpected(capacity.error());
+  }
+  config.capacity = *std::move(capacity);
+  auto boot = boot_id();
+  if (!boot) {
+    return tl::unexpected(boot.error());
+  }
+  config.boot_id = *std::move(boot);
+  config.attributes = options.attributes;
+  config.switch_name = options.switch_name;
+  config.enforce_memory = options.enforce_memory;
+  config.fence = Duration::from_ns(static_cast<std::int64_t>(options.fence_s * 1e9));
+  return plan;
+}
+
+}  // namespace muster::node
