@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace muster::cli {
+namespace {
+
+constexpr std::size_t kColumn = 32;      // of descriptions
+constexpr std::size_t kLineWidth = 100;
+
+}  // namespace
 
 Catalogue::Catalogue() = default;
 
@@ -12,18 +18,51 @@ Subcommand& Catalogue::add(const Words& words, bool json) {
   sub->group = words.group;
   sub->summary = words.summary;
   sub->app = std::make_unique<CLI::App>("muster " + words.name + ": " + words.summary, "muster " + words.name);
-  CLI::App& app = *sub->app;
-  app.footer(words.more);
-  app.get_formatter()->column_width(32);
-  app.set_help_flag("-h,--help", "print this and leave")->group("Common");
-  add_text(app, "--dir", draft_.dir, "DIR", "the cluster's folder; default $MUSTER_DIR, else ~/.muster")->group("Common");
-  add_text(app, "--timeout", draft_.timeout, "TIME", "the latest answer: 10, 0.5, 500ms or 2m; default 10 seconds")
-      ->group("Common");
-  if (json) {
-    app.add_flag("--json", draft_.json, "print JSON; its fields are in docs/cli.md")->group("Common");
-  }
+  sub->json = json;
+  sub->app->footer(words.more);
+  sub->app->get_formatter()->column_width(kColumn);
   all_.push_back(std::move(sub));
   return *all_.back();
+}
+
+void Catalogue::add_common_options() {
+  for (const auto& sub : all_) {
+    CLI::App& app = *sub->app;
+    add_text(app, "--dir", draft_.dir, "DIR", "the cluster's folder; default $MUSTER_DIR, else ~/.muster")->group("Common");
+    add_text(app, "--timeout", draft_.timeout, "TIME", "the latest answer: 10, 0.5, 500ms or 2m; default 10 seconds")
+        ->group("Common");
+    if (sub->json) {
+      app.add_flag("--json", draft_.json, "print JSON; its fields are in docs/cli.md")->group("Common");
+    }
+    app.set_help_flag("-h,--help", "print this and leave")->group("Common");
+  }
+}
+
+std::string tidy_help(const std::string& help) {
+  std::string out;
+  bool blank = false;
+  for (const std::string& line : split(help, '\n')) {
+    if (line.empty()) {
+      blank = !out.empty();
+      continue;
+    }
+    if (blank) {
+      out += '\n';
+      blank = false;
+    }
+    std::string rest = line;
+    const bool described = line.starts_with("  ") && line.size() > kColumn && line[2] != ' ';
+    while (described && rest.size() > kLineWidth) {
+      const auto at = rest.rfind(' ', kLineWidth);
+      if (at == std::string::npos || at <= kColumn) {
+        break;
+      }
+      out += rest.substr(0, at) + '\n';
+      rest = std::string(kColumn, ' ') + rest.substr(at + 1);
+    }
+    out += rest + '\n';
+  }
+  return out;
 }
 
 Subcommand* Catalogue::find(const std::string& name) {

@@ -18,6 +18,7 @@ struct Subcommand {
   std::string name;
   std::string group;        // heading in `muster help`
   std::string summary;
+  bool json{};              // has --json
   bool takes_command{};     // what follows the options is a program and its arguments, untouched
   std::unique_ptr<CLI::App> app;
   std::function<Result<Command>()> finish;       // after app->parse()
@@ -41,8 +42,10 @@ class Catalogue {
     std::string summary;
     std::string more;       // examples and exit codes, below the options
   };
-  // A new subcommand with the common options; `json`: whether it has --json.
+  // A new subcommand; `json`: whether it has --json.
   Subcommand& add(const Words& words, bool json);
+  // Gives the common options to all, after their own.
+  void add_common_options();
   [[nodiscard]] Subcommand* find(const std::string& name);
   [[nodiscard]] const std::vector<std::unique_ptr<Subcommand>>& all() const { return all_; }
   [[nodiscard]] Result<CommonOptions> common() const;
@@ -55,6 +58,9 @@ class Catalogue {
 void add_job_subcommands(Catalogue& catalogue);      // submit, run
 void add_queue_subcommands(Catalogue& catalogue);    // queue, job, wait, cancel, hold, release, logs
 void add_cluster_subcommands(Catalogue& catalogue);  // up, down, status, nodes, …
+
+// CLI11's help with long lines broken and no more than one blank line. Pure.
+[[nodiscard]] std::string tidy_help(const std::string& help);
 
 // An option whose text is kept as written: CLI11 checks nothing but that it is there.
 template <class Target>

@@ -134,7 +134,7 @@ tl::expected<Parsed, Stop> parse_subcommand(Catalogue& catalogue, Subcommand& su
   try {
     sub.app->parse(cut->options);
   } catch (const CLI::CallForHelp&) {
-    return tl::unexpected(Stop{kOk, sub.app->help()});
+    return tl::unexpected(Stop{kOk, tidy_help(sub.app->help())});
   } catch (const CLI::ParseError& error) {
     return tl::unexpected(usage_error(sub.name + ": " + error.what() + "; see: muster " + sub.name + " --help"));
   }
@@ -159,6 +159,7 @@ void fill(Catalogue& catalogue) {
   add_job_subcommands(catalogue);
   add_queue_subcommands(catalogue);
   add_cluster_subcommands(catalogue);
+  catalogue.add_common_options();
 }
 
 std::string unknown_subcommand(const Catalogue& catalogue, const std::string& word) {
@@ -179,7 +180,7 @@ tl::expected<Parsed, Stop> help_on(Catalogue& catalogue, std::span<const std::st
     return tl::unexpected(Stop{kOk, std::string(kExitCodesHelp)});
   }
   if (const Subcommand* sub = catalogue.find(topics[0])) {
-    return tl::unexpected(Stop{kOk, sub->app->help()});
+    return tl::unexpected(Stop{kOk, tidy_help(sub->app->help())});
   }
   return tl::unexpected(usage_error(unknown_subcommand(catalogue, topics[0])));
 }

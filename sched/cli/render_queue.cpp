@@ -17,7 +17,7 @@ Duration elapsed(std::int64_t started_ns, std::int64_t ended_ns, WallTime now) {
 // What the last column says: why it waits, how it failed, how far an array is.
 std::string remark(const fb::JobRowT& job) {
   std::string text = job.is_array ? counts_text(job) : "";
-  std::string reason = job.held && !is_ended(job.state) ? "held" : job.reason;
+  std::string reason = job.reason.empty() && job.held && !is_ended(job.state) ? "held" : job.reason;
   if (reason.empty() && is_ended(job.state)) {
     reason = ending_text(job.exit_code, job.signal);
   }

@@ -1,0 +1,30 @@
+// What each subcommand does. Each returns the exit code, and has said what went wrong on standard error.
+#pragma once
+
+#include "sched/cli/command_line.hpp"
+
+namespace muster::cli {
+
+class Session;
+
+[[nodiscard]] int submit(Session& session, const SubmitCommand& command);
+[[nodiscard]] int run(Session& session, const RunCommand& command);
+[[nodiscard]] int queue(Session& session, const QueueCommand& command);
+[[nodiscard]] int show_jobs(Session& session, const JobCommand& command);
+[[nodiscard]] int wait(Session& session, const WaitCommand& command);
+[[nodiscard]] int cancel(Session& session, const CancelCommand& command);
+[[nodiscard]] int hold(Session& session, const HoldCommand& command);
+[[nodiscard]] int logs(Session& session, const LogsCommand& command);
+[[nodiscard]] int list(Session& session, const ListCommand& command);
+[[nodiscard]] int drain(Session& session, const DrainCommand& command);
+[[nodiscard]] int config(Session& session, const ConfigCommand& command);
+
+// These need no running cluster.
+[[nodiscard]] int up(const CommonOptions& common, const UpCommand& command);
+[[nodiscard]] int down(const CommonOptions& common, const DownCommand& command);
+[[nodiscard]] int version(const CommonOptions& common, const VersionCommand& command);
+
+// The whole program.
+[[nodiscard]] int muster_main(int argc, char** argv);
+
+}  // namespace muster::cli

@@ -1,0 +1,68 @@
+// Where a cluster lives on this machine and what its cluster.json says. No thread.
+//
+//   DIR/cluster.json            options, daemons with pid and start time (0600)
+//   DIR/master.ipc gang.ipc n1.ipc …
+//   DIR/log/ DIR/master/ DIR/gang/ DIR/n1/ …   DIR/run/ (output of `muster run` while it is shown)
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sched/cli/commands.hpp"
+#include "wire/base/result.hpp"
+#include "wire/base/time.hpp"
+#include "wire/base/units.hpp"
+#include "wire/daemon/process_identity.hpp"
+
+namespace muster::cli {
+
+struct ClusterPlace {
+  std::string dir;      // absolute
+  std::string source;   // what named it: "--dir", "MUSTER_DIR" or "the default"
+
+  [[nodiscard]] std::string record_path() const { return dir + "/cluster.json"; }
+  [[nodiscard]] std::string socket_path(const std::string& daemon) const { return dir + "/" + daemon + ".ipc"; }
+  [[nodiscard]] std::string log_path(const std::string& daemon) const { return dir + "/log/" + daemon + ".log"; }
+  // "~/.muster" needs no --dir to be found again.
+  [[nodiscard]] std::string hint() const { return source == "--dir" ? " --dir " + dir : ""; }
+};
+
+// --dir, else MUSTER_DIR, else ~/.muster. Errc::invalid_argument when there is no home either.
+[[nodiscard]] Result<ClusterPlace> find_place(const CommonOptions& common,
+                                              const std::function<const char*(const char*)>& getenv,
+                                              const std::string& home, const std::string& working_directory);
+
+struct DaemonRecord {
+  std::string name;                  // master, gang, n1, n2, …
+  std::vector<std::string> command;
+  ProcessIdentity process;
+  [[nodiscard]] bool is_node() const { return name != "master" && name != "gang"; }
+};
+
+struct ClusterRecord {
+  std::string boot_id;
+  WallTime started;
+  std::uint32_t nodes{};
+  MilliCpus cpus_milli{};            // of each node
+  Bytes memory_bytes{};              // of each node
+  std::optional<std::uint16_t> http_port;  // as asked for
+  std::vector<DaemonRecord> daemons; // in the order they are started
+  [[nodiscard]] const DaemonRecord* find(const std::string& name) const;
+  [[nodiscard]] DaemonRecord* find(const std::string& name);
+};
+
+[[nodiscard]] std::string to_json(const ClusterRecord& record);
+// Errc::malformed naming the field.
+[[nodiscard]] Result<ClusterRecord> cluster_from_json(std::string_view text);
+
+// Errc::unreachable "no cluster here (looked in …); start one: muster up" when there is none.
+[[nodiscard]] Result<ClusterRecord> load_cluster(const ClusterPlace& place);
+[[nodiscard]] Status save_cluster(const ClusterPlace& place, const ClusterRecord& record);
+
+// The recorded process still runs, in this boot.
+[[nodiscard]] bool is_running(const ClusterRecord& record, const DaemonRecord& daemon, const std::string& boot_id);
+
+}  // namespace muster::cli

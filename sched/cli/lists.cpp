@@ -1,0 +1,121 @@
+// status, nodes, frameworks, offers, tasks, config, version: questions to the master.
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+#include "sched/cli/actions.hpp"
+#include "sched/cli/render_cluster.hpp"
+#include "sched/cli/session.hpp"
+#include "sched/cli/settings.hpp"
+
+namespace muster::cli {
+namespace {
+
+template <class Row>
+void move_rows(std::vector<std::unique_ptr<Row>>& from, std::vector<std::unique_ptr<Row>>& to) {
+  std::move(from.begin(), from.end(), std::back_inserter(to));
+}
+
+// All rows of a subject.
+Result<fb::OperatorReplyT> fetch(Session& session, fb::Subject subject, const std::string& name) {
+  auto master = session.master();
+  if (!master) {
+    return tl::unexpected(master.error());
+  }
+  fb::OperatorReplyT all;
+  std::uint64_t after = 0;
+  for (bool first = true;; first = false) {
+    fb::OperatorQueryT question;
+    question.subject = subject;
+    question.name = name;
+    question.after = after;
+    auto reply = (*master)->ask<fb::OperatorReply, fb::OperatorQuery>(std::move(question), session.deadline());
+    if (!reply) {
+      return reply;
+    }
+    const bool more = reply->more && reply->next_after != after;
+    after = reply->next_after;
+    if (first) {
+      all = *std::move(reply);
+    } else {
+      move_rows(reply->nodes, all.nodes);
+      move_rows(reply->frameworks, all.frameworks);
+      move_rows(reply->offers, all.offers);
+      move_rows(reply->tasks, all.tasks);
+    }
+    if (!more) {
+      return all;
+    }
+  }
+}
+
+int status(Session& session) {
+  auto reply = fetch(session, fb::Subject::Status, "");
+  if (!reply) {
+    return complain(reply.error());
+  }
+  ClusterStatus status{.dir = session.place().dir, .master = *std::move(reply), .gang = std::nullopt, .gang_problem = ""};
+  auto nodes = fetch(session, fb::Subject::Nodes, "");
+  if (!nodes) {
+    return complain(nodes.error());
+  }
+  status.master.nodes = std::move(nodes->nodes);
+  auto gang = session.gang();
+  auto answer = gang ? (*gang)->ask<fb::GangStatus, fb::GangStatusQuery>({}, session.deadline())
+                     : Result<fb::GangStatusT>(tl::unexpected(gang.error()));
+  if (answer) {
+    status.gang = *std::move(answer);
+  } else {
+    status.gang_problem = answer.error().text;
+  }
+  say(session.common().json ? json_of(status).dump(2) + "\n" : render_status(status));
+  return status.gang ? kOk : exit_code_of(answer.error().code);
+}
+
+}  // namespace
+
+int list(Session& session, const ListCommand& command) {
+  if (command.subject == fb::Subject::Status) {
+    return status(session);
+  }
+  auto reply = fetch(session, command.subject, command.name);
+  if (!reply) {
+    return complain(reply.error());
+  }
+  const bool none = reply->nodes.empty() && reply->frameworks.empty();
+  if (!command.name.empty() && none) {
+    return complain(Error{Errc::not_found, "there is no " +
+                                               std::string(command.subject == fb::Subject::Nodes ? "node " : "framework ") +
+                                               command.name + " in this cluster"});
+  }
+  if (session.common().json) {
+    say(json_of(*reply).dump(2) + "\n");
+    return kOk;
+  }
+  switch (command.subject) {
+    case fb::Subject::Nodes: say(render_nodes(*reply)); break;
+    case fb::Subject::Frameworks: say(render_frameworks(*reply)); break;
+    case fb::Subject::Offers: say(render_offers(*reply)); break;
+    case fb::Subject::Tasks: say(render_tasks(*reply)); break;
+    case fb::Subject::Status: break;
+  }
+  return kOk;
+}
+
+int config(Session& session, const ConfigCommand&) {
+  const std::vector<Setting> settings = settings_of(session.place(), session.record());
+  say(session.common().json ? settings_json(settings).dump(2) + "\n" : render_settings(settings));
+  return kOk;
+}
+
+int version(const CommonOptions& common, const VersionCommand&) {
+  if (common.json) {
+    const nlohmann::ordered_json json = {{"version", kVersionText}, {"protocol", kProtocolVersion}};
+    say(json.dump(2) + "\n");
+  } else {
+    say("muster " + std::string(kVersionText) + " (protocol " + std::to_string(kProtocolVersion) + ")\n");
+  }
+  return kOk;
+}
+
+}  // namespace muster::cli

@@ -1,0 +1,67 @@
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "sched/cli/actions.hpp"
+#include "sched/cli/session.hpp"
+
+namespace muster::cli {
+namespace {
+
+int act(const CommonOptions& common, const Command& command) {
+  if (const auto* wanted = std::get_if<VersionCommand>(&command)) {
+    return version(common, *wanted);
+  }
+  if (const auto* wanted = std::get_if<UpCommand>(&command)) {
+    return up(common, *wanted);
+  }
+  if (const auto* wanted = std::get_if<DownCommand>(&command)) {
+    return down(common, *wanted);
+  }
+  auto session = Session::open(common);
+  if (!session) {
+    return complain(session.error());
+  }
+  struct Act {
+    Session& session;
+    int operator()(const SubmitCommand& c) const { return submit(session, c); }
+    int operator()(const RunCommand& c) const { return run(session, c); }
+    int operator()(const QueueCommand& c) const { return queue(session, c); }
+    int operator()(const JobCommand& c) const { return show_jobs(session, c); }
+    int operator()(const WaitCommand& c) const { return wait(session, c); }
+    int operator()(const CancelCommand& c) const { return cancel(session, c); }
+    int operator()(const HoldCommand& c) const { return hold(session, c); }
+    int operator()(const LogsCommand& c) const { return logs(session, c); }
+    int operator()(const ListCommand& c) const { return list(session, c); }
+    int operator()(const DrainCommand& c) const { return drain(session, c); }
+    int operator()(const ConfigCommand& c) const { return config(session, c); }
+    int operator()(const UpCommand&) const { return kUsage; }
+    int operator()(const DownCommand&) const { return kUsage; }
+    int operator()(const VersionCommand&) const { return kUsage; }
+  };
+  return std::visit(Act{**session}, command);
+}
+
+}  // namespace
+
+int muster_main(int argc, char** argv) {
+  const std::vector<std::string> args(argv + (argc > 0 ? 1 : 0), argv + argc);
+  auto parsed = parse_command_line(args);
+  if (!parsed) {
+    const Stop& stop = parsed.error();
+    if (stop.exit_code == kOk || args.empty()) {
+      std::fputs(stop.text.c_str(), stop.exit_code == kOk ? stdout : stderr);
+    } else {
+      complain(stop.text);
+    }
+    return stop.exit_code;
+  }
+  const int exit_code = act(parsed->common, parsed->command);
+  if (std::fflush(stdout) != 0 && exit_code == kOk) {
+    complain("standard output can't be written");
+    return kFailed;
+  }
+  return exit_code;
+}
+
+}  // namespace muster::cli
