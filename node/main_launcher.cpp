@@ -12,7 +12,8 @@
 namespace {
 
 constexpr const char* kUsage =
-    "usage: muster-launcher --dir DIR [--containment auto|plain] [--idle-seconds N] [--daemonize]\n"
+    "usage: muster-launcher --dir DIR [--containment auto|plain] [--idle-seconds N]\n"
+    "                       [--unkillable-seconds N] [--daemonize]\n"
     "Runs the tasks of one node. muster-node starts it; it is not meant to be started by hand.\n";
 
 int misuse(const std::string& text) {
@@ -45,6 +46,8 @@ int main(int argc, char** argv) {
       options.plain = value == "plain";
     } else if (option == "--idle-seconds" && std::atoll(value.c_str()) > 0) {
       options.idle_limit = muster::Duration::from_seconds(std::atoll(value.c_str()));
+    } else if (option == "--unkillable-seconds" && std::atoll(value.c_str()) > 0) {
+      options.unkillable_after = muster::Duration::from_seconds(std::atoll(value.c_str()));
     } else {
       return misuse("option '" + std::string(option) + " " + value + "' is not understood");
     }

@@ -27,6 +27,8 @@ namespace {
 constexpr std::size_t kAgentBytesMax = std::size_t{256} << 20U;  // queued for an agent that does not read
 constexpr std::size_t kCompactRecordsMin = 20'000;
 constexpr std::int64_t kRetryNs = 200'000'000;
+constexpr std::int64_t kHoldSpawnsNs = 100'000'000;
+constexpr std::int64_t kLastWordsNs = 3'000'000'000;  // for the agent to read what is left to say
 
 std::string random_id() {
   std::uint64_t bits = 0;
@@ -91,7 +93,8 @@ Status Launcher::take_lock() {
     std::uint64_t ticks = 0;
     if (auto text = read_file(path); text && std::sscanf(text->c_str(), "%d %" SCNu64, &pid, &ticks) == 2) {
       const auto owner = read_process(pid);
-      if (owner && !owner->is_dead() && owner->start_time_ticks == ticks) {
+      // A moment's patience: it may be about to exit.
+      if (owner && !owner->is_dead() && owner->start_time_ticks == ticks && attempt >= 200) {
         return fail(Errc::conflict, "a launcher (pid " + std::to_string(pid) + ") already runs in " +
                                         options_.directory);
       }
@@ -227,6 +230,9 @@ int Launcher::wait_ms() const {
   if (log_.has_unwritten()) {
     at_most(now_.mono.ns() + kRetryNs);
   }
+  if (!to_spawn_.empty()) {
+    at_most(now_.mono.ns() + 1'000'000);
+  }
   if (shutting_down_) {
     at_most(now_.mono.ns() + kRetryNs);
   } else if (!agent_.is_open() && unended_ == 0) {
@@ -287,7 +293,8 @@ void Launcher::step() {
     idle_since_ns_ = now_.mono.ns();
   }
   const bool idle = now_.mono.ns() - idle_since_ns_ >= options_.idle_limit.ns();
-  if (unended_ == 0 && !log_.has_unwritten() && agent_.queued_bytes() == 0 && (shutting_down_ || idle)) {
+  const bool all_said = agent_.queued_bytes() == 0 || now_.mono.ns() - shutdown_since_ns_ > kLastWordsNs;
+  if (unended_ == 0 && !log_.has_unwritten() && all_said && (shutting_down_ || idle)) {
     done_ = true;
   }
 }
@@ -394,9 +401,11 @@ void Launcher::commit() {
         agent_.queue(encode_frame(event));
       }
     }
-    for (std::uint64_t token : std::exchange(to_spawn_, {})) {
-      if (Task* task = find(token); task != nullptr) {
-        spawn(*task);
+    if (!to_spawn_.empty() && !holds_spawns()) {
+      for (std::uint64_t token : std::exchange(to_spawn_, {})) {
+        if (Task* task = find(token); task != nullptr) {
+          spawn(*task);
+        }
       }
     }
     if (!log_.has_unwritten() && to_say_.empty() && to_exec_.empty()) {
@@ -405,8 +414,25 @@ void Launcher::commit() {
   }
 }
 
+bool Launcher::compaction_is_due(std::size_t times) const {
+  return log_.records() >= times * (kCompactRecordsMin + 8 * tasks_.size());
+}
+
+// Under steady load some child may always be about to append to the log. When the log has grown long,
+// new ones wait until there is none; but not for long, because one may hang in a file system.
+bool Launcher::holds_spawns() {
+  if (!compaction_is_due(2) || setting_up_alone_ == 0) {
+    spawns_held_since_ns_ = 0;
+    return false;
+  }
+  if (spawns_held_since_ns_ == 0) {
+    spawns_held_since_ns_ = now_.mono.ns();
+  }
+  return now_.mono.ns() - spawns_held_since_ns_ < kHoldSpawnsNs;
+}
+
 void Launcher::compact() {
-  if (log_.records() < kCompactRecordsMin + 8 * tasks_.size() || setting_up_alone_ > 0 || log_.has_unwritten()) {
+  if (!compaction_is_due(1) || setting_up_alone_ > 0 || log_.has_unwritten()) {
     return;
   }
   if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks()); !done) {

@@ -111,6 +111,8 @@ class Launcher {
   void send_agent();
   void say(LauncherEvent event);
   void commit();
+  [[nodiscard]] bool compaction_is_due(std::size_t times) const;
+  [[nodiscard]] bool holds_spawns();
   void compact();
   [[nodiscard]] std::vector<const RecoveredTask*> known_tasks() const;
   [[nodiscard]] std::vector<const run_log::LoggedTask*> logged_tasks() const;
@@ -184,6 +186,8 @@ class Launcher {
   std::vector<LauncherEvent> to_say_;
 
   bool shutting_down_{};
+  std::int64_t shutdown_since_ns_{};
+  std::int64_t spawns_held_since_ns_{};
   bool done_{};
   std::int64_t idle_since_ns_{};
 };

@@ -26,6 +26,9 @@ Status start_launcher(const LauncherClient::Options& options) {
   if (!options.idle_seconds.empty()) {
     words.insert(words.end(), {"--idle-seconds", options.idle_seconds});
   }
+  if (!options.unkillable_seconds.empty()) {
+    words.insert(words.end(), {"--unkillable-seconds", options.unkillable_seconds});
+  }
   std::vector<char*> arguments;
   for (std::string& word : words) {
     arguments.push_back(word.data());

@@ -20,7 +20,8 @@ class LauncherClient {
     std::string directory;           // holds the socket, the run log, launcher.log
     std::string launcher_path;       // of the program; "" = connect only, never start one
     bool plain{};                    // --containment plain
-    std::string idle_seconds;        // "" = the launcher's default
+    std::string idle_seconds{};      // "" = the launcher's default
+    std::string unkillable_seconds{};
     Duration timeout = Duration::from_seconds(15);
   };
 

@@ -73,6 +73,7 @@ void Launcher::on(const command::Shutdown& shutdown) { begin_shutdown(shutdown.k
 
 void Launcher::begin_shutdown(bool kill_tasks) {
   shutting_down_ = true;
+  shutdown_since_ns_ = now_.mono.ns();
   if (!kill_tasks) {
     return;
   }
@@ -94,6 +95,7 @@ void Launcher::reap() {
     exits.push_back(one);
   }
   read_reports();  // whatever they reported, they did before they ended
+  now_ = clock_.now();
   for (const Exit& exit : exits) {
     const auto it = by_pid_.find(exit.pid);
     if (it == by_pid_.end()) {

@@ -58,10 +58,12 @@ inline std::vector<ProcessInfo> living_with(const std::string& entry) {
 
 class LauncherHome {
  public:
-  explicit LauncherHome(bool plain = false) : plain_(plain) {
+  explicit LauncherHome(bool plain = false, const std::string& below = {}) : plain_(plain) {
     std::string name = (std::filesystem::temp_directory_path() / "muster-exec-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
-    directory_ = name;
+    top_ = name;
+    directory_ = below.empty() ? name : name + "/" + below;
+    std::filesystem::create_directories(directory_);
     ::chmod(name.c_str(), 0755);
   }
   LauncherHome(const LauncherHome&) = delete;
@@ -78,7 +80,7 @@ class LauncherHome {
       }
     }
     std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
+    std::filesystem::remove_all(top_, ignored);
   }
 
   static std::string launcher_path() { return MUSTER_BINARY_DIR "/node/muster-launcher"; }
@@ -91,16 +93,19 @@ class LauncherHome {
     return info && !info->is_dead();
   }
   [[nodiscard]] pid_t launcher_pid() const {
-    const pid_t pid = static_cast<pid_t>(first_number(slurp(file("launcher.pid"))));
-    return pid > 0 && is_alive(pid) && slurp("/proc/" + std::to_string(pid) + "/comm").starts_with("muster-launche") ? pid
-                                                                                                                     : 0;
+    std::istringstream text(slurp(file("launcher.pid")));
+    pid_t pid = 0;
+    std::uint64_t ticks = 0;
+    text >> pid >> ticks;
+    const auto info = read_process(pid);
+    return pid > 0 && info && !info->is_dead() && info->start_time_ticks == ticks ? pid : 0;
   }
 
   // Connects (again); starts a launcher if there is none. Returns its hello.
   LauncherHello connect() {
     client_.reset();
     auto client = LauncherClient::connect(
-        {.directory = directory_, .launcher_path = launcher_path(), .plain = plain_, .idle_seconds = {}});
+        {.directory = directory_, .launcher_path = launcher_path(), .plain = plain_, .unkillable_seconds = "1"});
     if (!client) {
       FAIL(client.error().text << "\n" << slurp(file("launcher.log")));
     }
@@ -205,6 +210,7 @@ class LauncherHome {
 
  private:
   bool plain_{};
+  std::string top_;
   std::string directory_;
   std::optional<LauncherClient> client_;
   std::vector<LauncherMessage> events_;

@@ -63,9 +63,11 @@ TEST_CASE("Kill sends the signal, waits for the grace, then kills the tree") {
     CHECK(home.output(task).ends_with("bye\n"));
   }
   SECTION("a task that ignores it is killed with all its daemons") {
-    TaskStart task = home.shell("trap '' TERM; " + with_daemon("touch ready; while :; do sleep 0.01; done"), 2);
+    TaskStart task = home.shell("trap '' TERM; " + with_daemon("touch ready.$RANK; while :; do sleep 0.01; done"), 2);
     home.send(command::Start{task});
-    REQUIRE(eventually([&] { return std::filesystem::exists(home.file("ready")); }));
+    REQUIRE(eventually([&] {
+      return std::filesystem::exists(home.file("ready.0")) && std::filesystem::exists(home.file("ready.1"));
+    }));
     home.send(command::Kill{task.framework, task.attempt, SIGTERM, 100});
     const event::Ended ended = home.wait_end(task);
     CHECK(ended.state == TaskState::killed);
@@ -361,4 +363,39 @@ TEST_CASE("a damaged run log stops the launcher with a clear word") {
   REQUIRE(!client);
   CHECK(client.error().text.find(home.file("launcher.log")) != std::string::npos);
   CHECK(slurp(home.file("launcher.log")).find(home.file("run.log") + " is damaged at offset") != std::string::npos);
+}
+
+TEST_CASE("what can't be killed is said, and its end is not before it is gone") {
+  // A process frozen by somebody else's v1 freezer takes no SIGKILL until it is thawed.
+  const std::string freezer = "/sys/fs/cgroup/freezer/test-" + std::to_string(::getpid());
+  if (!runs_as_root() || ::mkdir(freezer.c_str(), 0755) != 0) {
+    WARN("needs root and a v1 freezer: not tested");
+    return;
+  }
+  const bool plain = GENERATE(false, true);
+  {
+    LauncherHome home(plain);
+    home.connect();
+    TaskStart task = home.shell("touch ready; sleep 1000");
+    home.send(command::Start{task});
+    const auto started = home.wait_event<event::Started>(task);
+    REQUIRE(started);
+    const std::string pid = std::to_string(started->processes[0].pid);
+    REQUIRE(write_existing(freezer + "/cgroup.procs", pid));
+    REQUIRE(write_existing(freezer + "/freezer.state", "FROZEN"));
+    home.send(command::Kill{task.framework, task.attempt, SIGTERM, 0});
+    const auto unkillable = home.wait_event<event::Unkillable>(task);
+    if (!unkillable) {
+      (void)write_existing(freezer + "/freezer.state", "THAWED");
+    }
+    REQUIRE(unkillable);
+    CHECK(unkillable->text.find(pid) != std::string::npos);
+    CHECK(!home.wait_event<event::Ended>(task, std::chrono::milliseconds(100)));
+    // An agent that comes later is told again.
+    CHECK(home.connect().tasks.at(0).phase == RecoveredTask::Phase::started);
+    CHECK(home.wait_event<event::Unkillable>(task));
+    REQUIRE(write_existing(freezer + "/freezer.state", "THAWED"));
+    CHECK(home.wait_end(task).state == TaskState::killed);
+  }
+  CHECK(eventually([&] { return ::rmdir(freezer.c_str()) == 0; }));
 }

@@ -318,3 +318,11 @@ TEST_CASE("many tasks at once all end, each once") {
   CHECK(codes == kTasks);
   CHECK(slurp(home.file("count")).size() == kTasks * 2);
 }
+
+TEST_CASE("a directory longer than a socket's name will do") {
+  LauncherHome home(false, std::string(100, 'd') + "/" + std::string(60, 'e'));
+  home.connect();
+  TaskStart task = home.shell("exit 2");
+  home.send(command::Start{task});
+  CHECK(home.wait_end(task).exit_code == 2);
+}
