@@ -328,7 +328,8 @@ Result<TaskGroup> Containment::take(const Needs& needs) {
       if (!memory_v2_) {
         (void)write_existing(swap, limit);
       }
-      if (auto done = write_existing(memory.dir + (memory_v2_ ? "/memory.max" : "/memory.limit_in_bytes"), limit); !done) {
+      const char* file = memory_v2_ ? "/memory.max" : "/memory.limit_in_bytes";
+      if (auto done = write_existing(memory.dir + file, limit); !done) {
         return give_up(done.error());
       }
       if (!memory_v2_) {

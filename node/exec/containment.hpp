@@ -44,7 +44,8 @@ class Containment {
 
   // The tracking group (its directory, see TaskGroup::directory) in which a launcher before this one ran a
   // task. When it is under none of the roots, or its root can't be seen, the result tracks nothing.
-  [[nodiscard]] static TaskGroup adopt(const std::vector<run_log::ContainmentRoot>& roots, const std::string& directory);
+  [[nodiscard]] static TaskGroup adopt(const std::vector<run_log::ContainmentRoot>& roots,
+                                       const std::string& directory);
   // Removes the empty groups under the roots, and the roots. What is in use stays.
   static void remove_roots(const std::vector<run_log::ContainmentRoot>& roots);
 

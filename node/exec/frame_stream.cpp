@@ -136,12 +136,15 @@ Result<int> listen_in(const std::string& directory) {
   if (!address) {
     return tl::unexpected(address.error());
   }
+  // Made under another name and renamed: whoever sees the socket can connect.
+  const std::string final_name(address->name.sun_path);
+  address->name.sun_path[final_name.size() - 1] = '~';
   ::unlink(address->name.sun_path);
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const mode_t old_mask = ::umask(0077);
   const bool ok = fd >= 0 &&
                   ::bind(fd, reinterpret_cast<const sockaddr*>(&address->name), sizeof(address->name)) == 0 &&
-                  ::listen(fd, 8) == 0;
+                  ::listen(fd, 8) == 0 && ::rename(address->name.sun_path, final_name.c_str()) == 0;
   const int error = errno;
   ::umask(old_mask);
   if (address->directory_fd >= 0) {
@@ -162,7 +165,8 @@ Result<int> connect_in(const std::string& directory) {
     return tl::unexpected(address.error());
   }
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  const bool ok = fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address->name), sizeof(address->name)) == 0;
+  const bool ok =
+      fd >= 0 && ::connect(fd, reinterpret_cast<const sockaddr*>(&address->name), sizeof(address->name)) == 0;
   const int error = errno;
   if (address->directory_fd >= 0) {
     ::close(address->directory_fd);

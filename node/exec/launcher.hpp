@@ -98,10 +98,12 @@ class Launcher {
 
   explicit Launcher(const Options& options) : options_(options) {}
 
-  // launcher.cpp: life, loop, agent
+  // launcher_begin.cpp
   [[nodiscard]] Status take_lock();
   [[nodiscard]] Status recover();
   [[nodiscard]] Status open_descriptors();
+
+  // launcher.cpp: loop, agent
   void watch(int fd, std::uint32_t events);
   void step();
   [[nodiscard]] int wait_ms() const;

@@ -12,6 +12,8 @@
 #include <optional>
 #include <utility>
 
+#include "node/exec/system_files.hpp"
+
 namespace muster::node {
 namespace {
 
@@ -70,6 +72,17 @@ Status start_launcher(const LauncherClient::Options& options) {
   return {};
 }
 
+std::string last_words(const std::string& log) {
+  auto text = read_file(log);
+  while (text && !text->empty() && text->back() == '\n') {
+    text->pop_back();
+  }
+  if (!text || text->empty()) {
+    return "its log " + log + " is empty";
+  }
+  return "the last line of " + log + " is: " + text->substr(text->rfind('\n') + 1);
+}
+
 // A connection counts when its hello arrives: the socket of a killed launcher may live on for a moment
 // in children that had not yet exec'ed.
 bool answers(int fd, Duration limit) {
@@ -100,7 +113,7 @@ Result<LauncherClient> LauncherClient::connect(const Options& options) {
     const Instant now = clock.now().mono;
     if (options.launcher_path.empty() || now >= deadline) {
       return fail(Errc::unreachable, "the node's launcher does not answer" + (fd ? "" : ": " + fd.error().text) +
-                                         "; see " + options.directory + "/launcher.log");
+                                         "; " + last_words(options.directory + "/launcher.log"));
     }
     // One that is just ending, or that holds the lock of a dead one, may make the first start fail.
     if (!started || now - *started > Duration::from_seconds(3)) {

@@ -16,8 +16,8 @@ constexpr std::int64_t kCheckNsMin = 1'000'000;
 constexpr std::int64_t kCheckNsMax = 200'000'000;
 
 std::uint64_t cpu_time_us(const rusage& usage) {
-  auto us = [](const timeval& t) { return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(t.tv_usec); };
-  return us(usage.ru_utime) + us(usage.ru_stime);
+  auto us = [](const timeval& t) { return t.tv_sec * 1'000'000 + t.tv_usec; };
+  return static_cast<std::uint64_t>(us(usage.ru_utime) + us(usage.ru_stime));
 }
 
 }  // namespace
@@ -296,7 +296,8 @@ bool Launcher::has_leftovers(Task& task) {
   if (!task.recovered) {
     // Whatever the ranks left was handed to us: no child but living ranks means nothing is left.
     if (const auto children = own_children();
-        children && std::all_of(children->begin(), children->end(), [this](pid_t pid) { return by_pid_.contains(pid); })) {
+        children &&
+        std::all_of(children->begin(), children->end(), [this](pid_t pid) { return by_pid_.contains(pid); })) {
       return !containment_.give_back(task.group);
     }
   }
@@ -324,7 +325,8 @@ void Launcher::finish(Task& task) {
       ended.signal = task.first_signal;
       ended.exit_code = 128 + task.first_signal;
     }
-    const bool none_executed = std::all_of(task.ranks.begin(), task.ranks.end(), [](const Rank& rank) { return rank.exec_failed; });
+    const bool none_executed =
+        std::all_of(task.ranks.begin(), task.ranks.end(), [](const Rank& rank) { return rank.exec_failed; });
     if (task.failure && (!task.failed_at_exec || none_executed)) {
       ended.state = TaskState::start_failed;
       ended.reason = task.failure->reason;

@@ -18,9 +18,11 @@ StartFailure command_failure(const TaskStart& task, SpawnStep step, int error, c
                 "command " + quoted(command) + " can't be executed: its interpreter or loader was not found"};
       }
       if (command.find('/') == std::string::npos) {
-        return {TaskReason::exec_not_found, 127, "command " + quoted(command) + " was not found in PATH (" + path + ")"};
+        return {TaskReason::exec_not_found, 127,
+                "command " + quoted(command) + " was not found in PATH (" + path + ")"};
       }
-      return {TaskReason::exec_not_found, 127, "command " + quoted(command) + " was not found: " + std::strerror(error)};
+      return {TaskReason::exec_not_found, 127,
+              "command " + quoted(command) + " was not found: " + std::strerror(error)};
     case EACCES:
     case EPERM:
     case EISDIR:

@@ -362,6 +362,7 @@ TEST_CASE("a damaged run log stops the launcher with a clear word") {
                                          .timeout = Duration::from_ms(300)});
   REQUIRE(!client);
   CHECK(client.error().text.find(home.file("launcher.log")) != std::string::npos);
+  CHECK(client.error().text.find("damaged at offset") != std::string::npos);
   CHECK(slurp(home.file("launcher.log")).find(home.file("run.log") + " is damaged at offset") != std::string::npos);
 }
 
