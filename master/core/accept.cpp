@@ -34,7 +34,7 @@ std::string missing_subject(const Resources& wanted, const Resources& left, cons
   if (what == "ports") {
     PortSet missing = wanted.ports;
     missing.remove(left.ports);
-    what += " " + missing.to_string();
+    what.append(" ").append(missing.to_string());
   }
   return what + " of node " + node;
 }
