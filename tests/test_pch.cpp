@@ -1,0 +1,1 @@
+// Only for the precompiled header that the test programs share.
