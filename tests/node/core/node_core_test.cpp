@@ -622,3 +622,23 @@ TEST_CASE("a launch for another node's index is refused") {
   REQUIRE(h.refusals.size() == 1);
   REQUIRE(h.refusals[0].code == fb::RefusedCode::UnknownNode);
 }
+
+TEST_CASE("a node that ends kills its tasks as drained and starts none") {
+  Harness h;
+  h.up();
+  h.launch({{.attempt = kA}});
+  h.started(kA);
+  h.core->on_leaving(h.now);
+  h.step();
+  const auto shutdowns = h.taken<command::Shutdown>();
+  REQUIRE(shutdowns.size() == 1);
+  REQUIRE(shutdowns[0].kill_tasks);
+  h.commands.clear();
+  h.launch({{.attempt = kB}});
+  REQUIRE(h.commands.empty());
+  REQUIRE(h.last_update().state == TaskState::not_started);
+  REQUIRE(h.last_update().reason == TaskReason::drained);
+  h.ended(kA, TaskState::killed, 143, 15);
+  REQUIRE(h.last_update().state == TaskState::killed);
+  REQUIRE(h.last_update().reason == TaskReason::drained);
+}
