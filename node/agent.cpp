@@ -184,9 +184,9 @@ void Agent::send_to_master() {
   poller_.watch_write(kMaster, false);
 }
 
-void Agent::send_to_launcher(const LauncherCommand& command) {
+bool Agent::send_to_launcher(const LauncherCommand& command) {
   if (!launcher_) {
-    return;
+    return true;
   }
   if (const auto queued = launcher_->queue(command); !queued) {
     // Too large for a frame: the task can't be started, and only a Start can be that large.
@@ -199,10 +199,11 @@ void Agent::send_to_launcher(const LauncherCommand& command) {
       ended.text = queued.error().text;
       ended.ended = now().wall;
       core_.on_launcher_event(ended, now());
-    } else {
-      log::error("launcher command: " + queued.error().text);
+      return false;
     }
+    log::error("launcher command: " + queued.error().text);
   }
+  return true;
 }
 
 Result<std::string> Agent::read_output(const LogRead& read) const {
@@ -248,8 +249,9 @@ Status Agent::carry_out() {
       }
     }
     std::move(out.to_master.begin(), out.to_master.end(), std::back_inserter(to_master_));
+    more = !out.log_reads.empty();
     for (const LauncherCommand& command : out.to_launcher) {
-      send_to_launcher(command);
+      more |= !send_to_launcher(command);
     }
     for (const UserFrame& frame : out.to_users) {
       static_cast<void>(users_.send(frame.link, frame.bytes));  // whoever went away asks again
@@ -257,7 +259,6 @@ Status Agent::carry_out() {
     for (const LogRead& read : out.log_reads) {
       core_.on_log_read(read, read_output(read), now());
     }
-    more = !out.log_reads.empty();
   }
   send_to_master();
   if (launcher_) {

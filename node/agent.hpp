@@ -35,7 +35,8 @@ class Agent {
   void read_signals();
   [[nodiscard]] Status carry_out();
   void send_to_master();
-  void send_to_launcher(const LauncherCommand& command);
+  // False: it could not be sent, and the core has been told.
+  bool send_to_launcher(const LauncherCommand& command);
   [[nodiscard]] Result<std::string> read_output(const LogRead& read) const;
   void note_changes();
   [[nodiscard]] Now now() const { return clock_.now(); }

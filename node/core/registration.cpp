@@ -39,7 +39,9 @@ FrameBytes NodeCore::Impl::build_register() {
   std::vector<fb::TaskReport> reports;
   reports.reserve(book.tasks().size());
   for (const auto& [key, task] : book.tasks()) {
-    const std::uint16_t shape = shapes.full() ? std::uint16_t{0} : shapes.place_of(task.facts.shape);
+    // What the books could not charge twice is not restated twice: the master would refuse the node whole.
+    const Resources charged = task.charged ? task.facts.shape : Resources{};
+    const std::uint16_t shape = shapes.full() ? std::uint16_t{0} : shapes.place_of(charged);
     reports.emplace_back(to_fb(key.attempt), key.framework.value(), shape, names.of(task.name),
                          static_cast<std::uint8_t>(task.state), static_cast<std::uint8_t>(task.facts.gang ? 1 : 0),
                          std::uint16_t{0});
