@@ -79,6 +79,7 @@ class ScriptedMaster {
   void subscribe(const fb::Subscribe& subscribe);
   void accept(const fb::Accept& accept);
   void update(const AttemptId& id, bool masters_word);
+  void resend_unacknowledged();
   void answer_live(const fb::LiveTask& live, const std::string& node);
   [[nodiscard]] Resources free_of(std::uint32_t node) const;
 

@@ -158,9 +158,19 @@ void ScriptedMaster::subscribe(const fb::Subscribe& subscribe) {
     inventory.nodes.push_back(std::move(node));
   }
   out_.push_back(pack_frame<fb::Inventory>(head(), inventory));
+  restated.clear();
   if (subscribe.live() != nullptr) {
     for (const auto* live : *subscribe.live()) {
       answer_live(*live, subscribe.node_names()->Get(live->node_name())->str());
+    }
+  }
+  resend_unacknowledged();
+}
+
+void ScriptedMaster::resend_unacknowledged() {
+  for (const auto& [id, task] : tasks) {
+    if (task.seq != 0 && !restated.contains(id)) {
+      update(id, false);
     }
   }
 }

@@ -178,6 +178,7 @@ TEST_CASE("what never started is tried again without a penalty, under a new try 
   auto ids = live(c);
   REQUIRE(ids.size() == 1);
   CHECK((ids[0].hi & 0xffffU) == 2);
+  c.advance(Duration::from_ms(10));
   c.master.end_task(ids[0], TaskState::not_started, 0, TaskReason::no_room);
   c.pump();
   CHECK(c.row(id).reason.find("Retrying") == 0);
