@@ -1,0 +1,246 @@
+#include "sched/gang/gang_shell.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+
+#include "wire/daemon/durable_file.hpp"
+#include "wire/daemon/log.hpp"
+#include "wire/daemon/machine.hpp"
+
+namespace muster::gang {
+namespace {
+
+enum Tag : Poller::Tag { kMaster = 1, kUsers, kSignals };
+
+constexpr int kBatchMax = 512;                     // frames per wake-up and socket
+constexpr std::size_t kUserFramesMax = 20'000;     // that slow users have not taken
+constexpr Duration kUserRetry = Duration::from_ms(10);
+constexpr std::size_t kUserLinksMax = 4096;
+constexpr Duration kUserSilence = Duration::from_seconds(600);
+
+[[nodiscard]] std::uint64_t number_in(const std::string& text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
+
+GangShell::GangShell(GangPlan plan, LockFile lock, SqliteStore store, Dealer master, Router users)
+    : plan_(std::move(plan)),
+      lock_(std::move(lock)),
+      store_(std::move(store)),
+      master_(std::move(master)),
+      users_(std::move(users)) {
+  poller_.add(master_, kMaster);
+  poller_.add(users_, kUsers);
+}
+
+Result<std::unique_ptr<GangShell>> GangShell::open(Context& context, GangPlan plan) {
+  const std::string folder = plan.dir + "/gang";
+  if (auto made = make_directory(folder); !made) {
+    return tl::unexpected(made.error());
+  }
+  auto lock = LockFile::acquire(folder + "/lock", "muster-gang of " + plan.dir);
+  if (!lock) {
+    return tl::unexpected(lock.error());
+  }
+  auto store = SqliteStore::open(folder + "/gang.db");
+  if (!store) {
+    return tl::unexpected(store.error());
+  }
+  auto master = Dealer::connect(context, plan.master);
+  if (!master) {
+    return tl::unexpected(master.error());
+  }
+  auto users = Router::bind(context, plan.listen);
+  if (!users) {
+    return tl::unexpected(users.error());
+  }
+  std::unique_ptr<GangShell> shell(new GangShell(std::move(plan), *std::move(lock), *std::move(store),
+                                                 *std::move(master), *std::move(users)));
+  if (auto started = shell->start(); !started) {
+    return tl::unexpected(started.error());
+  }
+  return shell;
+}
+
+Status GangShell::start() {
+  const auto id_text = store_.meta("framework_id");
+  const auto lives_text = store_.meta("lives");
+  if (!id_text || !lives_text) {
+    return tl::unexpected((id_text ? lives_text : id_text).error());
+  }
+  std::uint64_t id = number_in(*id_text);
+  if (id == 0) {
+    id = random_u64() | 1U;
+    if (auto set = store_.set_meta("framework_id", std::to_string(id)); !set) {
+      return set;
+    }
+  }
+  // Incarnations grow over restarts: the upper half counts the daemon's lives, and is on disk before it is used.
+  const std::uint64_t life = number_in(*lives_text) + 1;
+  if (auto set = store_.set_meta("lives", std::to_string(life)); !set) {
+    return set;
+  }
+  plan_.config.framework = FrameworkId(id);
+  plan_.config.first_incarnation = Incarnation(life << 32U);
+  plan_.config.seed = random_u64();
+  auto loaded = store_.load(plan_.config.done_jobs_kept);
+  if (!loaded) {
+    return tl::unexpected(loaded.error());
+  }
+  core_ = std::make_unique<GangCore>(plan_.config, *loaded, now());
+  log::info("framework " + std::to_string(id) + ", life " + std::to_string(life) + ", " +
+            std::to_string(loaded->jobs.size()) + " jobs from the store; master at " + plan_.master.to_string());
+  return {};
+}
+
+void GangShell::read_master() {
+  while (const auto change = master_.next_change()) {
+    if (*change == LinkChange::up) {
+      core_->on_master_link_up(now());
+    } else {
+      log::warn("the master's link is down");
+      to_master_.clear();
+      core_->on_master_link_down(now());
+    }
+  }
+  for (int i = 0; i < kBatchMax; ++i) {
+    const auto got = master_.receive(buffer_);
+    if (!got) {
+      log::error("master link: " + got.error().text);
+      return;
+    }
+    if (!*got) {
+      return;
+    }
+    if (const auto frame = verify_frame(buffer_)) {
+      core_->on_master_frame(**frame, now());
+    } else {
+      log::warn("a frame of the master does not verify: " + frame.error().text);  // the gap it leaves ends the life
+    }
+  }
+}
+
+void GangShell::read_users() {
+  for (int i = 0; i < kBatchMax; ++i) {
+    Incoming in;
+    const auto got = users_.receive(in, now().mono);
+    if (!got) {
+      log::error("user socket: " + got.error().text);
+      return;
+    }
+    if (!*got) {
+      break;
+    }
+    in.message.copy_to(buffer_);
+    const auto frame = in.several_parts ? tl::unexpected(FrameError{fb::RefusedCode::Malformed, "a message of several parts"})
+                                        : verify_frame(buffer_);
+    if (frame) {
+      core_->on_user_frame(in.link, {in.peer.local, in.peer.uid, in.peer.pid}, **frame, now());
+    } else {
+      core_->on_bad_user_frame(in.link, frame.error(), now());
+    }
+  }
+  const Instant time = now().mono;
+  if (users_.links() > kUserLinksMax && time - users_swept_ > Duration::from_seconds(10)) {
+    users_swept_ = time;
+    std::vector<LinkId> lost;
+    users_.forget_silent(time - kUserSilence, lost);
+    for (const LinkId link : lost) {
+      core_->on_user_lost(link, now());
+    }
+  }
+}
+
+Status GangShell::settle() {
+  // A commit lets answers go, and those may plan anew: a few rounds, then the sockets' turn.
+  for (int round = 0; round < 4; ++round) {
+    GangOutputs out;
+    core_->flush(now(), out);
+    const bool quiet = !out.store && out.to_master.empty();
+    std::move(out.to_master.begin(), out.to_master.end(), std::back_inserter(to_master_));
+    std::move(out.to_users.begin(), out.to_users.end(), std::back_inserter(to_users_));
+    if (out.store) {
+      if (auto committed = store_.commit(*out.store); !committed) {
+        return committed;
+      }
+      core_->on_stored(out.store->number, now());
+    }
+    send_to_master();
+    send_to_users();
+    if (quiet) {
+      break;
+    }
+  }
+  return {};
+}
+
+void GangShell::send_to_master() {
+  while (!to_master_.empty()) {
+    const auto sent = master_.send(to_master_.front());
+    if (!sent) {
+      log::error("master link: " + sent.error().text);
+      to_master_.clear();
+      return;
+    }
+    if (*sent == SendOutcome::would_block) {
+      poller_.watch_write(kMaster, master_.is_up());
+      return;
+    }
+    to_master_.pop_front();
+  }
+  poller_.watch_write(kMaster, false);
+}
+
+void GangShell::send_to_users() {
+  users_blocked_ = false;
+  for (std::size_t left = to_users_.size(); left > 0; --left) {
+    UserFrame frame = std::move(to_users_.front());
+    to_users_.pop_front();
+    const auto sent = users_.send(frame.link, frame.bytes);
+    if (sent && *sent == SendOutcome::would_block) {
+      users_blocked_ = true;
+      to_users_.push_back(std::move(frame));
+    } else if (sent && *sent == SendOutcome::link_lost) {
+      core_->on_user_lost(frame.link, now());
+    }
+  }
+  while (to_users_.size() > kUserFramesMax) {
+    to_users_.pop_front();  // its asker asks again
+  }
+}
+
+Status GangShell::run(const SignalFd& signals) {
+  poller_.add_fd(signals.fd(), kSignals);
+  for (;;) {
+    if (auto settled = settle(); !settled) {
+      return settled;
+    }
+    Instant deadline = core_->next_timer();
+    if (users_blocked_) {
+      deadline = std::min(deadline, now().mono + kUserRetry);
+    }
+    const auto events = poller_.wait(deadline);
+    if (!events) {
+      return tl::unexpected(events.error());
+    }
+    for (const Poller::Event& event : *events) {
+      if (event.tag == kMaster) {
+        read_master();
+      } else if (event.tag == kUsers) {
+        read_users();
+      } else if (const auto signal = signals.next()) {
+        log::info("leaving on signal " + std::to_string(*signal) + ": running jobs go on; " + core_->status_text());
+        return settle();
+      }
+    }
+    if (core_->next_timer() <= now().mono) {
+      core_->on_timer(now());
+    }
+  }
+}
+
+}  // namespace muster::gang

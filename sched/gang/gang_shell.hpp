@@ -1,0 +1,63 @@
+// GangShell: the gang daemon around its core: sockets, store, clock, signals. Owned by the thread that calls run().
+//
+//   users ⇄ ROUTER DIR/gang.ipc ⇄ [core] ⇄ DEALER ⇄ master          [core] → batch → SQLite → on_stored
+//
+// What came in during one wake-up is one transaction.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sched/gang/gang_core.hpp"
+#include "sched/gang/store_sqlite.hpp"
+#include "wire/daemon/lock_file.hpp"
+#include "wire/daemon/signals.hpp"
+#include "wire/socket/dealer.hpp"
+#include "wire/socket/poller.hpp"
+#include "wire/socket/router.hpp"
+
+namespace muster::gang {
+
+struct GangPlan {
+  std::string dir;                   // of the cluster
+  Endpoint master;
+  std::vector<Endpoint> listen;      // DIR/gang.ipc first
+  GangConfig config;                 // framework, incarnation and seed are the shell's
+};
+
+class GangShell {
+ public:
+  // Takes the lock, opens the store, binds. Errors name the file or endpoint and the way out.
+  [[nodiscard]] static Result<std::unique_ptr<GangShell>> open(Context& context, GangPlan plan);
+  // Until SIGTERM or SIGINT (Ok: running jobs go on), or an error of the store, which is final.
+  [[nodiscard]] Status run(const SignalFd& signals);
+
+ private:
+  GangShell(GangPlan plan, LockFile lock, SqliteStore store, Dealer master, Router users);
+  [[nodiscard]] Status start();
+  void read_master();
+  void read_users();
+  [[nodiscard]] Status settle();       // flush, commit, flush…
+  void send_to_master();
+  void send_to_users();
+  [[nodiscard]] Now now() const { return clock_.now(); }
+
+  GangPlan plan_;
+  LockFile lock_;
+  SqliteStore store_;
+  Dealer master_;
+  Router users_;
+  SystemClock clock_;
+  Poller poller_;
+  std::unique_ptr<GangCore> core_;
+  std::deque<FrameBytes> to_master_;
+  std::deque<UserFrame> to_users_;
+  bool users_blocked_{};
+  Instant users_swept_;
+  FrameBytes buffer_;
+};
+
+}  // namespace muster::gang
