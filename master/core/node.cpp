@@ -118,6 +118,7 @@ void MasterCore::Impl::lose_node(NodeIndex index, Now now) {
   }
   capacity_total.remove(ledger.books(index).advertised);
   allocator.set_capacity(capacity_total);
+  framework_marks.mark_all();
   update_offerable(index);
   for (std::uint32_t at = 0; at < frameworks.count(); ++at) {
     if (frameworks[FrameworkIndex{at}].connected()) {

@@ -69,12 +69,20 @@ void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& r
   }
 }
 
+// Books what runs already. Where that leaves no room, the node's open offers were made of what it does not have.
+bool MasterCore::Impl::charge_reported(NodeIndex node, const Resources& shape) {
+  if (!shape.fits_in(ledger.books(node).free)) {
+    rescind_node(node, fb::RescindReason::None);
+  }
+  return ledger.charge_running(node, shape);
+}
+
 void MasterCore::Impl::report_known(TaskIndex index, TaskState reported, Now now) {
   Task& task = tasks[index];
   if (task.declared) {
     // The frameworks have been told that it is over: so it must be.
     if (!is_terminal(reported) && !task.charged) {
-      if (ledger.charge_running(task.node, task.shape)) {
+      if (charge_reported(task.node, task.shape)) {
         book(index);
       }
     }
@@ -115,7 +123,7 @@ void MasterCore::Impl::report_unknown(NodeIndex node, FrameworkIndex framework, 
     reported_ended.insert({node, framework, attempt});
     return;
   }
-  if (!tasks.find(framework, attempt).is_none() || !ledger.charge_running(node, shape)) {
+  if (!tasks.find(framework, attempt).is_none() || !charge_reported(node, shape)) {
     ++probe.updates_foreign;  // named twice in one report
     return;
   }

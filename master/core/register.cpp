@@ -180,6 +180,7 @@ void MasterCore::Impl::register_node(Link& link, const Peer& peer, const fb::Nod
     capacity_total.add(capacity);
     ledger.set_capacity(index, capacity);
     allocator.set_capacity(capacity_total);
+    framework_marks.mark_all();  // shares are parts of it
   }
   node.link = link.id;
   link.nodes.push_back(index);

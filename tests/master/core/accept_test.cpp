@@ -1,6 +1,6 @@
 // Goal: an accept takes all it names or changes nothing, is always answered once, and says what it lacked.
 // Method: a cluster of frames; the books before and after every refusal must be equal.
-#include "fake_cluster.hpp"
+#include "tests/master/core/fake_cluster.hpp"
 
 using namespace muster;
 using namespace muster::master;

@@ -1,6 +1,6 @@
 // Goal: resources go to who is furthest below its weighted dominant share, within quotas, in a fixed order.
 // Method: frameworks that take every offer at once, until the cluster is full; then who has what is counted.
-#include "fake_cluster.hpp"
+#include "tests/master/core/fake_cluster.hpp"
 #include "master/allocator/drf.hpp"
 
 using namespace muster;

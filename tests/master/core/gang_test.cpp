@@ -1,6 +1,6 @@
 // Goal: a gang over several nodes starts on all or on none, and what is left of a failed one ends.
 // Method: two nodes of frames that say what the test tells them to; the master's Go, Release and NodeKill are read.
-#include "fake_cluster.hpp"
+#include "tests/master/core/fake_cluster.hpp"
 
 using namespace muster;
 using namespace muster::master;

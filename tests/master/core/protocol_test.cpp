@@ -1,6 +1,6 @@
 // Goal: every wrong, late, repeated or foreign frame is answered with its code or dropped, and harms nothing.
 // Method: hand-made frames to a core; the refusals are read.
-#include "fake_cluster.hpp"
+#include "tests/master/core/fake_cluster.hpp"
 #include "master/view/cluster_view.hpp"
 
 using namespace muster;

@@ -4,7 +4,7 @@
 #include <random>
 #include <set>
 
-#include "fake_cluster.hpp"
+#include "tests/master/core/fake_cluster.hpp"
 
 using namespace muster;
 using namespace muster::master;

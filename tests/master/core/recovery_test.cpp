@@ -1,6 +1,6 @@
 // Goal: what a crash, a lost link or a silent node leaves behind is found out and told once, and never guessed.
 // Method: lives of links end at chosen moments; nodes restate what runs; frameworks ask.
-#include "fake_cluster.hpp"
+#include "tests/master/core/fake_cluster.hpp"
 #include "master/view/cluster_view.hpp"
 
 using namespace muster;
