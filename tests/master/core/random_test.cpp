@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "master/view/cluster_view.hpp"
 #include "tests/master/core/fake_cluster.hpp"
 
 using namespace muster;
@@ -98,7 +99,7 @@ struct Worker {
   }
 };
 
-void run_seed(std::uint64_t seed, int steps) {
+Probe run_seed(std::uint64_t seed, int steps) {
   std::mt19937_64 random(seed);
   const auto pick = [&](std::uint64_t n) { return static_cast<std::size_t>(random() % n); };
   MasterConfig config;
@@ -342,13 +343,33 @@ void run_seed(std::uint64_t seed, int steps) {
     CHECK(row.offered == Resources{});
     CHECK(row.free == res("cpus=4;mem=4G;ports=31000-31009"));
   }
+  return cluster.core().view(cluster.now())->probe;
 }
 
 }  // namespace
 
 TEST_CASE("random operations keep the books, end each offer once and each attempt once") {
+  // What the seeds together must have met, or they prove nothing.
+  std::map<std::string, std::uint64_t> met;
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     INFO("seed " << seed);
-    run_seed(seed, 600);
+    const Probe probe = run_seed(seed, 600);
+    met["launches"] += probe.launches;
+    met["refused accepts"] += probe.accepts_refused;
+    met["expired offers"] += probe.offers_expired;
+    met["rescinded offers"] += probe.offers_rescinded;
+    met["held offers"] += probe.offers_held;
+    met["repeated updates"] += probe.updates_repeated;
+    met["ends"] += probe.tasks_ended;
+    met["losses of tasks"] += probe.tasks_lost;
+    met["losses of nodes"] += probe.nodes_lost;
+    met["kills"] += probe.kills;
+    met["gangs started"] += probe.gangs_started;
+    met["gangs released"] += probe.gangs_released;
+    met["gangs failed"] += probe.gangs_failed;
+  }
+  for (const auto& [what, times] : met) {
+    INFO(what << ": " << times);
+    CHECK(times >= 5);
   }
 }
