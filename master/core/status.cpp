@@ -153,6 +153,9 @@ void MasterCore::Impl::declare(TaskIndex index, TaskState state, TaskReason reas
 
 void MasterCore::Impl::confirm(Task& task) {
   task.confirmed = true;
+  // A node may speak of what it was not sent yet: then it needs no launch, and there is nothing left to send.
+  task.launch_sent = true;
+  task.launch_due = false;
   if (task.spec != kNoSpec) {
     tasks.drop_spec(task.spec);
     task.spec = kNoSpec;
