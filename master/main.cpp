@@ -191,7 +191,6 @@ Status serve(const Arguments& a) {
   options.spins_max = options.threads == Threads::dedicated ? 2000 : 0;
   options.gateway.owner_uid = ::geteuid();
   const SystemClock clock;
-  MasterCore core(config_of(a), *epoch, clock.now());
   auto duties = Duties::open(context, *endpoints, options);
   if (!duties) {
     return tl::unexpected(duties.error());
@@ -208,12 +207,16 @@ Status serve(const Arguments& a) {
     }
   }
 
+  MasterConfig config = config_of(a);
+  config.http_port = web ? web->port() : std::uint16_t{0};
+  MasterCore core(config, *epoch, clock.now());
+
   Announcement announcement;
   const ProcessIdentity self = own_identity();
   announcement.pid = self.pid;
   announcement.start_ticks = self.start_ticks;
   announcement.epoch = *epoch;
-  announcement.http_port = web ? web->port() : std::uint16_t{0};
+  announcement.http_port = config.http_port;
   announcement.version = kVersionText;
   announcement.started = clock.now().wall;
   std::string shown;
