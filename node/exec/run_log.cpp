@@ -252,11 +252,11 @@ void end_by_reboot(Contents& contents, std::string_view boot_id, WallTime now) {
     if (task.phase == RecoveredTask::Phase::ended) {
       continue;
     }
-    const bool started = task.phase == RecoveredTask::Phase::started;
     task.phase = RecoveredTask::Phase::ended;
     task.end.framework = task.task.framework;
     task.end.attempt = task.task.attempt;
-    task.end.state = started ? TaskState::lost : TaskState::not_started;
+    // INTENT alone proves nothing here: the log is not synced, and a power cut may have dropped STARTED.
+    task.end.state = TaskState::lost;
     task.end.reason = TaskReason::node_rebooted;
     task.end.text = "the node rebooted";
     task.end.started = task.started;

@@ -7,6 +7,7 @@
 //            INTENT(task) → STARTED(pids, start times, wall time) → ENDED(end) → FORGOTTEN
 //
 // INTENT without STARTED proves that no rank executed anything: a rank execs only after STARTED is written.
+// (Within one boot. Nothing is synced, so after a power cut STARTED may be missing: see end_by_reboot.)
 // A record that the file's end cuts off is dropped; a bad record before the end is an error.
 #pragma once
 
@@ -61,7 +62,7 @@ struct Contents {
 [[nodiscard]] Result<Contents> decode(std::string_view bytes, const std::string& file);
 
 // The ends of attempts that a power cut or reboot ended: boot_id is of the present boot. Changes
-// every unended task to ended (lost or not_started, node_rebooted) when the head's boot id is another.
+// every unended task to ended (lost, node_rebooted) when the head's boot id is another.
 void end_by_reboot(Contents& contents, std::string_view boot_id, WallTime now);
 
 }  // namespace muster::node::run_log
