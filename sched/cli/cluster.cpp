@@ -115,6 +115,14 @@ Status save_cluster(const ClusterPlace& place, const ClusterRecord& record) {
   return write_durably(place.record_path(), to_json(record));
 }
 
+std::uint16_t http_port_of(const ClusterPlace& place) {
+  const auto text = read_file(place.dir + "/master/master.json", 1U << 20U);
+  const auto json = nlohmann::json::parse(text ? *text : std::string(), nullptr, false);
+  return json.is_object() && json.contains("http_port") && json["http_port"].is_number_unsigned()
+             ? json["http_port"].get<std::uint16_t>()
+             : std::uint16_t{0};
+}
+
 bool is_running(const ClusterRecord& record, const DaemonRecord& daemon, const std::string& boot_id) {
   return daemon.process.pid > 0 && record.boot_id == boot_id && is_alive(daemon.process);
 }

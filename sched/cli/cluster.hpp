@@ -62,6 +62,9 @@ struct ClusterRecord {
 [[nodiscard]] Result<ClusterRecord> load_cluster(const ClusterPlace& place);
 [[nodiscard]] Status save_cluster(const ClusterPlace& place, const ClusterRecord& record);
 
+// Where the running master shows its JSON, from the master.json that it leaves; 0 when it shows none.
+[[nodiscard]] std::uint16_t http_port_of(const ClusterPlace& place);
+
 // The recorded process still runs, in this boot.
 [[nodiscard]] bool is_running(const ClusterRecord& record, const DaemonRecord& daemon, const std::string& boot_id);
 

@@ -18,11 +18,12 @@ Instant now() { return SystemClock{}.now().mono; }
 
 Error error_of(const fb::Refused& refused) {
   std::string text(text_of(refused.text()));
+  const std::string subject(text_of(refused.subject()));
   if (text.empty()) {
     text = std::string(to_string(refused.code()));
-    if (refused.subject() != nullptr && refused.subject()->size() != 0) {
-      text += ": " + refused.subject()->str();
-    }
+  }
+  if (!subject.empty() && text.find(subject) == std::string::npos) {
+    text.insert(0, subject + ": ");
   }
   switch (refused.code()) {
     case fb::RefusedCode::UnknownJob:

@@ -7,6 +7,7 @@
 #include "sched/cli/render_cluster.hpp"
 #include "sched/cli/session.hpp"
 #include "sched/cli/settings.hpp"
+#include "sched/cli/table.hpp"
 
 namespace muster::cli {
 namespace {
@@ -60,6 +61,7 @@ int status(Session& session) {
     return complain(nodes.error());
   }
   status.master.nodes = std::move(nodes->nodes);
+  status.master.http_port = http_port_of(session.place());
   auto gang = session.gang();
   auto answer = gang ? (*gang)->ask<fb::GangStatus, fb::GangStatusQuery>({}, session.deadline())
                      : Result<fb::GangStatusT>(tl::unexpected(gang.error()));
@@ -88,6 +90,8 @@ int list(Session& session, const ListCommand& command) {
                                                std::string(command.subject == fb::Subject::Nodes ? "node " : "framework ") +
                                                command.name + " in this cluster"});
   }
+  std::stable_sort(reply->nodes.begin(), reply->nodes.end(),
+                   [](const auto& a, const auto& b) { return is_before(a->name, b->name); });
   if (session.common().json) {
     say(json_of(*reply).dump(2) + "\n");
     return kOk;

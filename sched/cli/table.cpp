@@ -85,6 +85,33 @@ std::string counted(std::uint64_t n, std::string_view noun) {
   return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
 }
 
+bool is_before(std::string_view a, std::string_view b) {
+  const auto digits = [](std::string_view text) {
+    const auto end = std::min(text.find_first_not_of("0123456789"), text.size());
+    return text.substr(0, end);
+  };
+  while (!a.empty() && !b.empty()) {
+    const std::string_view x = digits(a);
+    const std::string_view y = digits(b);
+    if (!x.empty() && !y.empty()) {
+      const auto by_value = [](std::string_view n) { return n.substr(std::min(n.find_first_not_of('0'), n.size())); };
+      const std::string_view v = by_value(x);
+      const std::string_view w = by_value(y);
+      if (v != w) {
+        return v.size() != w.size() ? v.size() < w.size() : v < w;
+      }
+      a.remove_prefix(x.size());
+      b.remove_prefix(y.size());
+    } else if (a.front() != b.front()) {
+      return a.front() < b.front();
+    } else {
+      a.remove_prefix(1);
+      b.remove_prefix(1);
+    }
+  }
+  return a.size() < b.size();
+}
+
 std::string shell_words(const std::vector<std::string>& words) {
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";

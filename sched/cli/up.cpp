@@ -113,7 +113,7 @@ class Readiness {
       wait_readable(-1, mono_now() + kPoll);
     }
   }
-  [[nodiscard]] const fb::OperatorReplyT& status() const { return status_; }
+  [[nodiscard]] fb::OperatorReplyT status() const { return status_; }
 
  private:
   std::string master_is_missing() {
@@ -196,6 +196,7 @@ Status start(const ClusterPlace& place, ClusterRecord& record, const std::vector
   }
   auto ready = readiness.wait_for(true, deadline);
   status = readiness.status();
+  status.http_port = http_port_of(place);
   return ready;
 }
 

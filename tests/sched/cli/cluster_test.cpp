@@ -151,7 +151,8 @@ TEST_CASE("refusals keep their words and get a kind") {
     builder.Finish(fb::CreateRefusedDirect(builder, code, 1, 0, "job 7", text));
     return error_of(*flatbuffers::GetRoot<fb::Refused>(builder.GetBufferPointer()));
   };
-  CHECK(refuse(fb::RefusedCode::NeverFits, "too big").text == "too big");
+  CHECK(refuse(fb::RefusedCode::NeverFits, "too big").text == "job 7: too big");
+  CHECK(refuse(fb::RefusedCode::NeverFits, "job 7 is too big").text == "job 7 is too big");
   CHECK(refuse(fb::RefusedCode::NeverFits, "too big").code == Errc::refused);
   CHECK(refuse(fb::RefusedCode::UnknownJob, "").code == Errc::not_found);
   CHECK_THAT(refuse(fb::RefusedCode::UnknownJob, "").text, Contains("job 7"));

@@ -62,6 +62,12 @@ TEST_CASE("tables align, name empty cells and keep terminals safe") {
   CHECK(width_of("größe") == 5);
   CHECK(shell_words({"sh", "-c", "echo 'x' $Y", ""}) == "sh -c 'echo '\\''x'\\'' $Y' ''");
   CHECK(format_wall(WallTime{}) == "-");
+  CHECK(is_before("n2", "n10"));
+  CHECK_FALSE(is_before("n10", "n2"));
+  CHECK_FALSE(is_before("n2", "n2"));
+  CHECK(is_before("n", "n1"));
+  CHECK(is_before("a10-x2", "a10-x11"));
+  CHECK(is_before("m9", "n1"));
 }
 
 TEST_CASE("the queue shows a job in a line and an array in a line") {

@@ -1,0 +1,116 @@
+// Goal: `muster run` behaves like the program it runs. Method: real jobs over one and two nodes.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "sched/cli/values.hpp"
+#include "tests/system/harness.hpp"
+#include "wire/model/cpu_list.hpp"
+
+namespace muster::system_test {
+
+using Catch::Matchers::Contains;
+
+TEST_CASE("eight ranks over two nodes have distinct cpus on each") {
+  LocalCluster cluster;
+  cluster.up({"--nodes", "2", "--cpus", "4"});
+  const std::string text = cluster.expect(
+      0, {"run", "-n", "8", "--", "sh", "-c", "echo \"rank $MUSTER_RANK node $MUSTER_NODE_RANK cpus $MUSTER_CPUS\""});
+  std::set<int> ranks;
+  std::map<int, std::set<std::uint32_t>> cpus;
+  for (const std::string& line : lines_of(text)) {
+    int rank = -1;
+    int node = -1;
+    char list[64] = "";
+    INFO(line);
+    REQUIRE(std::sscanf(line.c_str(), "rank %d node %d cpus %63s", &rank, &node, list) == 3);
+    CHECK(ranks.insert(rank).second);
+    const auto numbers = parse_cpu_list(list);
+    REQUIRE(numbers);
+    CHECK(numbers->size() == 1);
+    for (const std::uint32_t cpu : *numbers) {
+      CHECK(cpus[node].insert(cpu).second);
+    }
+  }
+  CHECK(ranks.size() == 8);
+  CHECK(*ranks.begin() == 0);
+  CHECK(*ranks.rbegin() == 7);
+  REQUIRE(cpus.size() == 2);
+  CHECK(cpus[0].size() == 4);
+  CHECK(cpus[1].size() == 4);
+}
+
+TEST_CASE("exit codes, signals and both streams pass through") {
+  LocalCluster cluster;
+  cluster.up({"--nodes", "2", "--cpus", "2"});
+  CHECK(cluster.muster({"run", "true"}).exit_code == 0);
+  CHECK(cluster.muster({"run", "--", "sh", "-c", "exit 7"}).exit_code == 7);
+  CHECK(cluster.muster({"run", "--", "sh", "-c", "kill -KILL $$"}).exit_code == 128 + SIGKILL);
+  CHECK(cluster.muster({"run", "--", "sh", "-c", "kill -SEGV $$"}).exit_code == 128 + SIGSEGV);
+  // The worst rank decides.
+  CHECK(cluster.muster({"run", "-n", "4", "--", "sh", "-c", "test $MUSTER_RANK -ne 2 || exit 3"}).exit_code == 3);
+  const Outcome both = cluster.muster({"run", "--", "sh", "-c", "echo out; echo err >&2"});
+  CHECK(both.exit_code == 0);
+  CHECK(both.out == "out\n");
+  CHECK(both.err == "err\n");
+  const Outcome missing = cluster.muster({"run", "./no-such-program"});
+  CHECK(missing.exit_code != 0);
+  CHECK_THAT(missing.err, Contains("muster: job") && Contains("not found"));
+  const Outcome nowhere = cluster.muster({"run", "-D", "/no/such/folder", "true"});
+  CHECK(nowhere.exit_code != 0);
+  CHECK_THAT(nowhere.err, Contains("muster: job"));
+}
+
+TEST_CASE("run leaves no file unless one is named, and keeps all of a long output") {
+  LocalCluster cluster;
+  cluster.up({"--cpus", "2"});
+  const Outcome much = cluster.muster({"run", "--", "sh", "-c", "seq 1 200000"});
+  CHECK(much.exit_code == 0);
+  CHECK(lines_of(much.out).size() == 200000);
+  CHECK(std::filesystem::is_empty(cluster.work()));
+  CHECK(std::filesystem::is_empty(cluster.dir() + "/run"));
+  const Outcome kept = cluster.muster({"run", "-o", "kept-%j.txt", "--", "sh", "-c", "echo hello"});
+  CHECK(kept.exit_code == 0);
+  CHECK(kept.out == "hello\n");
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(cluster.work())) {
+    CHECK_THAT(entry.path().filename().string(), Catch::Matchers::StartsWith("kept-"));
+    CHECK(content_of(entry.path()) == "hello\n");
+    ++files;
+  }
+  CHECK(files == 1);
+}
+
+TEST_CASE("output comes while the job runs, and Ctrl-C cancels it") {
+  LocalCluster cluster;
+  cluster.up({"--cpus", "2"});
+  Child run(cluster.command_line({"run", "--", "sh", "-c", "echo started $$; sleep 100; echo never"}), cluster.child_options());
+  REQUIRE(run.wait_for_output("started"));
+  run.signal(SIGINT);
+  const Outcome outcome = run.wait();
+  INFO(outcome.err);
+  CHECK(outcome.exit_code != 0);
+  CHECK(outcome.exit_code != -1);
+  CHECK_THAT(outcome.err, Contains("cancelling job") && Contains("CANCELLED"));
+  CHECK_THAT(outcome.out, !Contains("never"));
+  CHECK(cluster.json({"queue"})["jobs"].empty());
+  CHECK(eventually([&] { return cluster.json({"nodes"})["nodes"][0]["used"]["cpus_milli"] == 0; }));
+}
+
+TEST_CASE("a second Ctrl-C leaves a job that will not end") {
+  LocalCluster cluster;
+  cluster.up({"--cpus", "2"});
+  Child run(cluster.command_line({"run", "--kill-grace", "20", "--", "sh", "-c", "trap '' TERM; echo started; while :; do sleep 1; done"}),
+            cluster.child_options());
+  REQUIRE(run.wait_for_output("started"));
+  run.signal(SIGINT);
+  REQUIRE(run.wait_for_output("cancelling job"));
+  run.signal(SIGINT);
+  const Outcome outcome = run.wait(Duration::from_seconds(10));
+  CHECK(outcome.exit_code == 130);
+  CHECK_THAT(outcome.err, Contains("left job"));
+}
+
+}  // namespace muster::system_test
