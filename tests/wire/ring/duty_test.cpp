@@ -29,7 +29,7 @@ bool eventually(Done done) {
 
 TEST_CASE("two duties that only wake each other never stop") {
   for (const std::uint32_t spins : {0U, 50U}) {
-    constexpr std::uint64_t kRounds = 20'000;
+    constexpr std::uint64_t kRounds = 10'000;
     auto ping_parker = Parker::open();
     auto pong_parker = Parker::open();
     REQUIRE(ping_parker);

@@ -80,7 +80,7 @@ TEST_CASE("many readers and a writer see whole values that never go back") {
         }
       });
     }
-    for (std::uint64_t n = 2; n < 30'000; ++n) {
+    for (std::uint64_t n = 2; n < 10'000; ++n) {
       published.publish(std::make_unique<Value>(n));
     }
     stop = true;

@@ -34,7 +34,7 @@ TEST_CASE("a value ring is first in, first out, and full at its capacity") {
 }
 
 TEST_CASE("two threads move values through a small ring whole and in order") {
-  constexpr std::uint64_t kCount = 200'000;
+  constexpr std::uint64_t kCount = 50'000;
   SpscRing<std::uint64_t> ring(8);
   std::thread producer([&] {
     for (std::uint64_t i = 0; i < kCount;) {

@@ -220,7 +220,8 @@ TEST_CASE("a poller wakes for frames, descriptors and deadlines") {
   // The dealer's connection coming up is readable on its tag.
   bool seen = false;
   CHECK(eventually([&] {
-    for (const auto& event : *poller.wait(in_ms(100))) {
+    const auto polled = poller.wait(in_ms(100));
+    for (const auto& event : *polled) {
       seen |= event.tag == 2 && event.readable;
     }
     return seen;
