@@ -137,7 +137,8 @@ void NodeCore::Impl::take_executor_message(LinkId from, const fb::Message& messa
     Refusal refusal;
     refusal.code = fb::RefusedCode::Busy;
     refusal.subject = "Message";
-    refusal.text = std::to_string(kMessagesMax) + " messages wait for the master; send it again later";
+    refusal.text = std::to_string(kMessagesMax);
+    refusal.text += " messages wait for the master; send it again later";
     refuse_user(from, refusal);
     return;
   }

@@ -38,7 +38,8 @@ std::string job_id_text(const fb::JobRowT& job) {
     ranges = format_array(job.spec->array, job.spec->array_throttle);
     constexpr std::size_t kWidthMax = 40;
     if (ranges.size() > kWidthMax) {
-      ranges = ranges.substr(0, kWidthMax - 1) + "…";
+      ranges.resize(kWidthMax - 1);
+      ranges += "…";
     }
   }
   return std::to_string(job.job) + "_[" + ranges + "]";
