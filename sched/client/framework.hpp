@@ -104,6 +104,10 @@ struct LiveAttempt {
 class Framework {
  public:
   virtual ~Framework() = default;
+  // While run() drives this framework: its link, and the way out (run() sends what is pending, then returns).
+  [[nodiscard]] MasterLink& link() const { return *link_; }
+  void stop() { stopped_ = true; }
+
   // The link is open (again). Offers held before are gone; requests must be restated by the callee or are
   // resent by the link as last given.
   virtual void on_registered(Epoch epoch, Now now) = 0;
@@ -120,6 +124,11 @@ class Framework {
   virtual void on_message(const AttemptId&, NodeIndex, std::span<const std::uint8_t>, Now) {}
   // All attempts whose end is not on record, for Subscribe.
   virtual std::vector<LiveAttempt> live_attempts() { return {}; }
+
+ private:
+  friend class Driver;
+  MasterLink* link_{};
+  bool stopped_{};
 };
 
 }  // namespace muster::client
