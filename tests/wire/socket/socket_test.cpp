@@ -25,10 +25,10 @@ FrameBytes heartbeat(std::uint64_t sequence) {
 
 Endpoint endpoint(const std::string& text) { return *parse_endpoint(text); }
 
-// Until `done` or 5 s.
+// Until `done` or 20 s.
 template <class Done>
 bool eventually(Done done) {
-  const Instant deadline = in_ms(5000);
+  const Instant deadline = in_ms(20'000);
   while (!done()) {
     if (now() > deadline) {
       return false;
