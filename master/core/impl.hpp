@@ -97,6 +97,7 @@ struct MasterCore::Impl final : Allocator::Sink {
   void report_unknown(NodeIndex node, FrameworkIndex framework, const fb::TaskReport& report, const Resources& shape,
                       std::string_view name, Now now);
   [[nodiscard]] bool charge_reported(NodeIndex node, const Resources& shape);
+  [[nodiscard]] bool charge_running(NodeIndex node, const Resources& shape);
   void report_missing(TaskIndex task, bool rebooted, Now now);
   void on_prepared(Link& link, const fb::Prepared& message, Now now);
   void silence_node(NodeIndex node, Now now);

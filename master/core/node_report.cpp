@@ -77,6 +77,14 @@ bool MasterCore::Impl::charge_reported(NodeIndex node, const Resources& shape) {
   return ledger.charge_running(node, shape);
 }
 
+// What runs goes before what is offered.
+bool MasterCore::Impl::charge_running(NodeIndex node, const Resources& shape) {
+  if (!shape.fits_in(ledger.free(node))) {
+    rescind_node(node, fb::RescindReason::NodeLost);
+  }
+  return ledger.charge_running(node, shape);
+}
+
 void MasterCore::Impl::report_known(TaskIndex index, TaskState reported, Now now) {
   Task& task = tasks[index];
   if (task.declared) {
