@@ -330,7 +330,8 @@ TEST_CASE("whenever the launcher is killed, no attempt executes twice and none t
   CHECK(living_with(home.mark()).empty());
 }
 
-TEST_CASE("after a reboot what had not ended is lost or not started") {
+// The log is not synced: a power cut may keep an INTENT and drop its STARTED, so in another boot neither proves anything.
+TEST_CASE("after a reboot what had not ended is lost") {
   LauncherHome home;
   TaskStart ran = home.shell("true");
   TaskStart waited = home.shell("true");
@@ -345,7 +346,7 @@ TEST_CASE("after a reboot what had not ended is lost or not started") {
   REQUIRE(hello.tasks.size() == 2);
   CHECK(hello.tasks[0].end.state == TaskState::lost);
   CHECK(hello.tasks[0].end.reason == TaskReason::node_rebooted);
-  CHECK(hello.tasks[1].end.state == TaskState::not_started);
+  CHECK(hello.tasks[1].end.state == TaskState::lost);
 }
 
 TEST_CASE("a damaged run log stops the launcher with a clear word") {
