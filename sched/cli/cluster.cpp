@@ -55,6 +55,10 @@ std::string to_json(const ClusterRecord& record) {
   json["started_ms"] = record.started.ns() / 1'000'000;
   json["options"] = {{"nodes", record.nodes}, {"cpus_milli", record.cpus_milli}, {"memory_bytes", record.memory_bytes}};
   json["options"]["http_port"] = record.http_port ? ordered_json(*record.http_port) : ordered_json(nullptr);
+  json["options"]["settings"] = ordered_json::object();
+  for (const ChosenSetting& setting : record.settings) {
+    json["options"]["settings"][setting.name] = setting.value;
+  }
   json["daemons"] = ordered_json::array();
   for (const DaemonRecord& daemon : record.daemons) {
     json["daemons"].push_back({{"name", daemon.name},
@@ -81,6 +85,9 @@ Result<ClusterRecord> cluster_from_json(std::string_view text) {
     record.memory_bytes = options.at("memory_bytes").get<Bytes>();
     if (!options.at("http_port").is_null()) {
       record.http_port = options.at("http_port").get<std::uint16_t>();
+    }
+    for (const auto& [name, value] : options.at("settings").items()) {
+      record.settings.push_back({.name = name, .value = value.get<std::string>()});
     }
     for (const auto& daemon : json.at("daemons")) {
       record.daemons.push_back({.name = daemon.at("name").get<std::string>(),

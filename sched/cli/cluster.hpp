@@ -49,6 +49,7 @@ struct ClusterRecord {
   MilliCpus cpus_milli{};            // of each node
   Bytes memory_bytes{};              // of each node
   std::optional<std::uint16_t> http_port;  // as asked for
+  std::vector<ChosenSetting> settings;     // by name
   std::vector<DaemonRecord> daemons; // in the order they are started
   [[nodiscard]] const DaemonRecord* find(const std::string& name) const;
   [[nodiscard]] DaemonRecord* find(const std::string& name);

@@ -20,6 +20,13 @@ struct CommonOptions {
   bool json{};
 };
 
+// One `--set NAME=VALUE`; see settings.hpp for the names.
+struct ChosenSetting {
+  std::string name;
+  std::string value;
+  bool operator==(const ChosenSetting&) const = default;
+};
+
 // What submit and run take, as written; job_request.cpp gives it meaning.
 struct JobOptions {
   std::optional<std::string> ntasks;
@@ -104,7 +111,8 @@ struct UpCommand {
   std::optional<std::uint32_t> nodes;
   std::optional<MilliCpus> cpus_milli;      // of each node
   std::optional<Bytes> memory_bytes;        // of each node
-  std::optional<std::uint16_t> http_port;   // 0: none wanted
+  std::optional<std::uint16_t> http_port;   // 0: any free one
+  std::vector<ChosenSetting> settings;      // --set
 };
 struct DownCommand {
   std::optional<Duration> grace;

@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "sched/cli/session.hpp"
+#include "sched/cli/settings.hpp"
 #include "sched/cli/table.hpp"
 #include "wire/daemon/durable_file.hpp"
 
@@ -80,7 +81,8 @@ Result<std::string> find_program(const std::string& name, const std::string& own
                             " and in the build tree's folders); build or install all of muster");
 }
 
-Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const ClusterRecord& options, std::uint32_t machine_cpus, bool fresh) {
+Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const ClusterRecord& options,
+                                               std::uint32_t machine_cpus, bool fresh) {
   char* const resolved = ::realpath("/proc/self/exe", nullptr);
   const std::string own = resolved == nullptr ? "muster" : resolved;
   std::free(resolved);
@@ -98,7 +100,9 @@ Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const 
   if (options.http_port) {
     first.command.insert(first.command.end(), {"--http", std::to_string(*options.http_port)});
   }
-  if (fresh) {
+  const bool settles = std::any_of(options.settings.begin(), options.settings.end(),
+                                   [](const ChosenSetting& s) { return s.name == "settle"; });
+  if (fresh && !settles) {
     first.command.insert(first.command.end(), {"--settle", "0"});  // nobody can come back to where nobody was
   }
   daemons.push_back(std::move(first));
@@ -111,6 +115,9 @@ Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const 
                                    "--first-cpu", std::to_string(first_cpu), "--memory", format_bytes(options.memory_bytes),
                                    "--launcher", *launcher, "--log", place.log_path(name)},
                        .process = {}});
+  }
+  for (DaemonRecord& daemon : daemons) {
+    add_setting_options(options.settings, daemon.is_node() ? "node" : daemon.name, daemon.command);
   }
   return daemons;
 }

@@ -1,5 +1,6 @@
 // up, down, status, nodes, drain, undrain, frameworks, offers, tasks, config, version.
 #include "sched/cli/catalogue.hpp"
+#include "sched/cli/settings.hpp"
 
 namespace muster::cli {
 namespace {
@@ -11,6 +12,7 @@ struct UpDraft {
   std::optional<std::string> cpus;
   std::optional<std::string> memory;
   std::optional<std::string> http_port;
+  std::vector<std::string> settings;
 };
 
 Result<Command> finish_up(const UpDraft& draft) {
@@ -46,6 +48,13 @@ Result<Command> finish_up(const UpDraft& draft) {
     }
     command.http_port = static_cast<std::uint16_t>(*port);
   }
+  for (const std::string& text : draft.settings) {
+    auto setting = parse_setting(text);
+    if (!setting) {
+      return fail(setting.error().code, "--set: " + setting.error().text);
+    }
+    command.settings.push_back(*std::move(setting));
+  }
   return command;
 }
 
@@ -55,7 +64,7 @@ void add_up(Catalogue& catalogue) {
       {"up", "Cluster", "start a cluster on this machine",
        "Nodes are called n1, n2, … They may have more cpus than the machine: then bindings wrap round.\n"
        "A second `up` reports the running cluster and starts daemons of it that are missing.\n"
-       "Examples:\n  muster up\n  muster up --nodes 2 --cpus 4\n"
+       "Examples:\n  muster up\n  muster up --nodes 2 --cpus 4\n  muster up --set fence=30 --set default-time=1:00:00\n"
        "Exit codes: 0 it runs, 1 a daemon did not start (its log is named), 2 bad option.\n"},
       true);
   add_text(*sub.app, "-N,--nodes", draft->nodes, "N", "nodes, 1 to 256; default 1");
@@ -64,6 +73,10 @@ void add_up(Catalogue& catalogue) {
            "memory of each node, such as 4G; default: 90 % of the machine's, divided by the nodes");
   add_text(*sub.app, "--http-port", draft->http_port, "PORT",
            "where the master shows JSON on 127.0.0.1; 0: any free port; default 5050, or a free one if that is taken");
+  sub.app->add_option("--set", draft->settings, "another setting, as `muster config` lists them; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   sub.finish = [draft]() { return finish_up(*draft); };
 }
 

@@ -315,6 +315,9 @@ int run(Session& session, const RunCommand& command) {
   if (!command.quiet && ::isatty(STDERR_FILENO) == 1) {
     complain("job " + std::to_string(submitted->job));
   }
+  if (!outputs.readable && !command.quiet) {
+    complain("the output goes to a file per rank and is not shown here");
+  }
   Show show(session, *signals, submitted->job, outputs, command.quiet);
   const int exit_code = show.run();
   if (exit_code != kInterrupted && exit_code != kUnknown) {

@@ -1,19 +1,27 @@
-// What `muster config` lists: the cluster's settings and the defaults of what can't be set yet. Pure.
+// The cluster's settings: what `muster up --set NAME=VALUE` takes and `muster config` lists. Pure.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sched/cli/cluster.hpp"
 
 namespace muster::cli {
 
+// "fence=30" → name and value. Unknown names get the nearest one, bad values the form that is right.
+[[nodiscard]] Result<ChosenSetting> parse_setting(std::string_view text);
+
+// Appends what these settings mean to a daemon ("master", "gang", "node") to its command line.
+void add_setting_options(const std::vector<ChosenSetting>& settings, std::string_view daemon, std::vector<std::string>& command);
+
 struct Setting {
   std::string name;
   std::string value;
-  std::string where;   // "muster up --nodes", "fixed"
+  std::string fallback;   // "" = depends on the machine
+  std::string set_by;     // "muster up --set", "muster submit -n"
   std::string meaning;
 };
 [[nodiscard]] std::vector<Setting> settings_of(const ClusterPlace& place, const ClusterRecord& record);

@@ -73,13 +73,24 @@ ClusterRecord choose_options(const UpCommand& command, const ClusterRecord* befo
   record.memory_bytes = command.memory_bytes.value_or(
       same_nodes ? before->memory_bytes : std::max(kMegabyte, machine_memory() / 10 * 9 / record.nodes / kMegabyte * kMegabyte));
   record.http_port = command.http_port ? command.http_port : before != nullptr ? before->http_port : std::nullopt;
+  if (before != nullptr) {
+    record.settings = before->settings;
+  }
+  for (const ChosenSetting& chosen : command.settings) {
+    std::erase_if(record.settings, [&](const ChosenSetting& s) { return s.name == chosen.name; });
+    record.settings.push_back(chosen);
+  }
+  std::sort(record.settings.begin(), record.settings.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return record;
 }
 
 bool asks_for_other(const UpCommand& command, const ClusterRecord& running) {
   return (command.nodes && *command.nodes != running.nodes) || (command.cpus_milli && *command.cpus_milli != running.cpus_milli) ||
          (command.memory_bytes && *command.memory_bytes != running.memory_bytes) ||
-         (command.http_port && command.http_port != running.http_port);
+         (command.http_port && command.http_port != running.http_port) ||
+         !std::all_of(command.settings.begin(), command.settings.end(), [&](const ChosenSetting& s) {
+           return std::find(running.settings.begin(), running.settings.end(), s) != running.settings.end();
+         });
 }
 
 std::string size_text(const ClusterRecord& record) {
@@ -269,7 +280,7 @@ int up(const CommonOptions& common, const UpCommand& command) {
   fb::OperatorReplyT status;
   if (any_runs) {
     if (asks_for_other(command, *before)) {
-      complain("a cluster of " + size_text(*before) + " runs in " + place->dir + " already; for another size first: muster down" +
+      complain("a cluster of " + size_text(*before) + " runs in " + place->dir + " already; for other options first: muster down" +
                place->hint());
       return kFailed;
     }

@@ -266,29 +266,37 @@ std::string format_job_name(const JobName& name) {
   return text + "_[" + std::to_string(*name.first) + "-" + std::to_string(name.last) + "]";
 }
 
-Result<Duration> parse_timeout(std::string_view text) {
+Result<Duration> parse_duration(std::string_view text) {
   std::string_view number = text;
   double scale_ns = 1e9;
-  if (number.ends_with("ms")) {
-    scale_ns = 1e6;
-    number.remove_suffix(2);
-  } else if (number.ends_with('s')) {
-    number.remove_suffix(1);
-  } else if (number.ends_with('m')) {
-    scale_ns = 60e9;
-    number.remove_suffix(1);
+  static constexpr std::array<std::pair<std::string_view, double>, 5> kUnits{
+      {{"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}}};
+  for (const auto& [unit, unit_ns] : kUnits) {
+    if (number.ends_with(unit)) {
+      scale_ns = unit_ns;
+      number.remove_suffix(unit.size());
+      break;
+    }
   }
   double value = 0;
   const char* const end = number.data() + number.size();
   const auto [p, ec] = std::from_chars(number.data(), end, value, std::chars_format::fixed);
   if (number.empty() || ec != std::errc{} || p != end) {
-    return fail(Errc::invalid_argument, quoted(text) + " is not a time; write seconds, such as 10 or 0.5, or 500ms or 2m");
+    return fail(Errc::invalid_argument, quoted(text) + " is not a time; write seconds, such as 10 or 0.5, or 500ms, 2m, 3h or 7d");
   }
   const double ns = value * scale_ns;
-  if (!(ns >= 1e6) || ns > 86400e9) {
-    return fail(Errc::out_of_range, quoted(text) + " is not from 1ms to one day");
+  if (!(ns >= 0) || ns > 100 * 366 * 86400e9) {
+    return fail(Errc::out_of_range, quoted(text) + " is not from 0 to 100 years");
   }
   return Duration::from_ns(static_cast<std::int64_t>(ns));
+}
+
+Result<Duration> parse_timeout(std::string_view text) {
+  auto time = parse_duration(text);
+  if (time && (*time < Duration::from_ms(1) || *time > Duration::from_seconds(86400))) {
+    return fail(Errc::out_of_range, quoted(text) + " is not from 1ms to one day");
+  }
+  return time;
 }
 
 Result<int> parse_signal(std::string_view text) {

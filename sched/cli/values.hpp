@@ -45,7 +45,9 @@ struct JobName {
 [[nodiscard]] Result<JobName> parse_job_name(std::string_view text);
 [[nodiscard]] std::string format_job_name(const JobName& name);
 
-// "10", "0.5", "10s", "500ms", "2m": how long to wait for an answer. More than zero, at most a day.
+// "10", "0.5", "10s", "500ms", "2m", "3h", "7d": seconds unless it says otherwise. From 0 to 100 years.
+[[nodiscard]] Result<Duration> parse_duration(std::string_view text);
+// The same from 1 ms to a day: how long to wait for an answer.
 [[nodiscard]] Result<Duration> parse_timeout(std::string_view text);
 
 // "KILL", "SIGKILL", "9" → 9.

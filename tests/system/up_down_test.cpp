@@ -38,6 +38,7 @@ TEST_CASE("a second up reports the cluster and starts what is missing") {
   const Outcome other = cluster.muster({"up", "--nodes", "3"});
   CHECK(other.exit_code == 1);
   CHECK_THAT(other.err, Contains("runs in") && Contains("muster down"));
+  CHECK(cluster.muster({"up", "--set", "lease=7"}).exit_code == 1);
   const auto before = cluster.record();
   for (const auto& daemon : before["daemons"]) {
     if (daemon["name"] == "gang" || daemon["name"] == "n2") {
