@@ -16,11 +16,11 @@ struct DriverOptions {
   std::string name = "framework";
   std::string role = "default";
   // The cluster's folder. Empty: $MUSTER_DIR, else ~/.muster.
-  std::string dir;
+  std::string dir{};
   // The master's endpoint, when it is not DIR/master.ipc.
-  std::string master;
+  std::string master{};
   // 0: a new one at every run. A framework that keeps state gives the same id and a larger incarnation every time.
-  FrameworkId framework;
+  FrameworkId framework{};
   Incarnation incarnation{1};
   // After so long without us the master ends our tasks; 0 = never.
   Duration failover_timeout = Duration::from_seconds(60);
@@ -35,8 +35,8 @@ struct DriverOptions {
 
 // What a task runs, with the defaults that suit most: the bytes for AcceptRequest::specs.
 struct CommandOptions {
-  std::string name;
-  std::vector<std::string> environment;      // "NAME=value"
+  std::string name{};
+  std::vector<std::string> environment{};    // "NAME=value"
   std::string working_directory = "/tmp";
   std::string stdout_path = "/dev/null";     // patterns as in 'muster submit --output'
   bool executor{};                           // it will speak for itself: see executor.hpp

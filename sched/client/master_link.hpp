@@ -18,6 +18,7 @@ struct LinkConfig {
   std::string user;
   Duration failover_timeout{};        // 0 = never
   Incarnation first_incarnation;      // larger than every earlier one
+  Epoch highest_epoch{};              // seen in earlier runs: masters of the past are not believed again
   bool auto_acknowledge{};
   Duration subscribe_retry = Duration::from_ms(1000);
   Duration heartbeat = Duration::from_seconds(1);

@@ -33,7 +33,7 @@ struct MasterLink::Impl {
     open,      // Subscribed has come
   };
 
-  Impl(const LinkConfig& c, Framework& f) : config(c), framework(f), next_incarnation(c.first_incarnation) {}
+  Impl(const LinkConfig& c, Framework& f) : config(c), framework(f), next_incarnation(c.first_incarnation), epoch(c.highest_epoch) {}
 
   LinkConfig config;
   Framework& framework;

@@ -5,7 +5,8 @@
 
 namespace muster::gang {
 
-void GangCore::Impl::on_registered(Epoch, Now now) {
+void GangCore::Impl::on_registered(Epoch epoch, Now now) {
+  record_epoch(epoch);
   ++life;
   pool.clear();
   accepts.clear();
@@ -73,9 +74,8 @@ void GangCore::Impl::on_accepted(const client::AcceptAnswer& answer, Now now) {
   accepts.erase(found);
   if (answer.code == fb::RefusedCode::None) {
     for (const AttemptId& attempt : sent.attempts) {
-      if (const auto place = find_live(attempt); place && place->live->members.size() > 1) {
-        place->live->start_by = now.mono + config.go_silence;
-        starts_due.emplace(place->live->start_by, place->job->id);
+      if (const auto place = find_live(attempt); place && place->live->members.size() > 1 && place->member == 0) {
+        starts_due.emplace(now.mono + config.go_silence, attempt);
       }
     }
     return;

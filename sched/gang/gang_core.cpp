@@ -2,6 +2,7 @@
 #include "sched/gang/gang_core.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "sched/gang/impl.hpp"
 #include "wire/base/check.hpp"
@@ -9,12 +10,27 @@
 namespace muster::gang {
 namespace {
 
-[[nodiscard]] client::LinkConfig link_config(const GangConfig& config) {
+// The highest epoch seen is on record before any Accept in it leaves: a master that has been succeeded, and is still
+// there, would call attempts never seen that run in the next epoch.
+constexpr const char* kEpochKey = "highest_epoch";
+
+[[nodiscard]] Epoch loaded_epoch(const LoadedState& loaded) {
+  std::uint64_t epoch = 0;
+  for (const auto& [key, value] : loaded.meta) {
+    if (key == kEpochKey) {
+      std::from_chars(value.data(), value.data() + value.size(), epoch);
+    }
+  }
+  return Epoch(epoch);
+}
+
+[[nodiscard]] client::LinkConfig link_config(const GangConfig& config, const LoadedState& loaded) {
   client::LinkConfig link;
   link.framework = config.framework;
   link.name = config.name;
   link.role = config.role;
   link.first_incarnation = config.first_incarnation;
+  link.highest_epoch = loaded_epoch(loaded);
   return link;
 }
 
@@ -27,7 +43,7 @@ namespace {
 }  // namespace
 
 GangCore::Impl::Impl(const GangConfig& c, const LoadedState& loaded, Now now, const GangDefects& d)
-    : config(c), defects(d), policy(policy_of(c)), link(link_config(c), *this), queue(*policy), last_now(now) {
+    : config(c), defects(d), policy(policy_of(c)), link(link_config(c, loaded), *this), queue(*policy), recorded_epoch(loaded_epoch(loaded)), last_now(now) {
   load(loaded, now);
 }
 
@@ -38,6 +54,13 @@ GangCore::~GangCore() = default;
 // ---- the store
 
 void GangCore::Impl::put(StoreOp op) { ops.push_back(std::move(op)); }
+
+void GangCore::Impl::record_epoch(Epoch epoch) {
+  if (epoch > recorded_epoch) {
+    recorded_epoch = epoch;
+    put(op::SetMeta{kEpochKey, std::to_string(epoch.value())});
+  }
+}
 
 // A batch holds an attempt once: the last word on it.
 void GangCore::Impl::put_attempt(const AttemptRecord& record) {

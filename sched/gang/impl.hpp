@@ -102,7 +102,7 @@ struct GangCore::Impl final : client::Framework {
   JobQueue queue;
   std::uint64_t next_job{1};
   std::uint32_t live_total{};                          // live attempts
-  std::set<std::pair<Instant, JobId>> starts_due;      // gangs that must be running by then
+  std::set<std::pair<Instant, AttemptId>> starts_due;  // gangs (by their first member) that must be running by then
   std::set<std::pair<Instant, JobId>> retries_due;     // jobs that wait after failed starts
 
   // ---- the store
@@ -141,6 +141,7 @@ struct GangCore::Impl final : client::Framework {
   void release(Outgoing& what);
   void release_committed();
   void put(StoreOp op);
+  void record_epoch(Epoch epoch);
   void put_attempt(const AttemptRecord& record);
   void touch(Job& job);                                // its version grows
   void answer(LinkId to, FrameBytes bytes) { defer(OutAnswer{to, std::move(bytes)}); }
@@ -232,6 +233,7 @@ struct GangCore::Impl final : client::Framework {
   void on_node_lost(std::span<const NodeIndex> nodes, const std::string& text, Now now) override;
   void on_refused(const fb::Refused& refused, Now now) override;
   std::vector<client::LiveAttempt> live_attempts() override;
+  Epoch recorded_epoch;                                // the highest in the store, or on its way there
   Now last_now;                                        // of the call in progress
   std::string last_refusal;                            // by the master, for status_text
 };

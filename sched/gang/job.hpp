@@ -29,7 +29,6 @@ struct LiveTry {
   std::uint32_t running{};          // members that have reported running
   bool failing{};                   // the others are being ended
   std::string our_reason;           // why we end it ourselves
-  Instant start_by = Instant::never();
   std::vector<std::string> cpus;    // by member, as bound
 };
 

@@ -43,6 +43,10 @@ class GangCore::Impl::Pass {
       if (std::find(hopeless.begin(), hopeless.end(), job.shape) != hopeless.end()) {
         continue;
       }
+      if (!any_room()) {
+        first_waiting_ = first_waiting_ == nullptr ? &job : first_waiting_;
+        break;  // nothing is left to give
+      }
       restrict_to(job);
       const std::uint32_t started = start_elements(job);
       if (first_waiting_ != nullptr && first_waiting_ != &job) {
@@ -78,6 +82,10 @@ class GangCore::Impl::Pass {
     std::size_t bytes{};
     std::set<SpecKey> specs;
   };
+
+  [[nodiscard]] bool any_room() const {
+    return std::any_of(rooms_.begin(), rooms_.end(), [](const Room& room) { return room.left.cpus_milli > 0; });
+  }
 
   // Nodes reserved for another job are out of reach for those behind it.
   void restrict_to(const Job& job) {

@@ -30,17 +30,19 @@ void GangCore::Impl::on_query(LinkId from, const Peer& peer, const fb::QueryJobs
   const std::uint32_t limit = std::clamp<std::uint32_t>(query.limit(), 1, kRowsMax);
   const std::string_view name = text_of(query.name());
   const std::string_view user = text_of(query.user());
-  // The jobs ahead are counted along with the walk, as long as ids and the queue's order agree; else asked for.
   const auto matches = [&](const Job& job) {
     return (query.states() == nullptr || query.states()->size() == 0 || has_state(job, *query.states())) &&
            (name.empty() || text_of(job.spec().name()) == name) &&
            (user.empty() || text_of(job.spec().user()) == user);
   };
   std::unordered_map<JobId, std::uint64_t> ahead;  // looked up, never iterated
-  std::uint64_t place = 0;
-  for (const QueueKey& key : queue.pending()) {
-    ahead.emplace(key.job, place);
-    place += queue.find(key.job)->startable() > 0 ? 1U : 0U;
+  const bool all = query.jobs() == nullptr || query.jobs()->size() == 0;
+  if (all) {
+    std::uint64_t place = 0;
+    for (const QueueKey& key : queue.pending()) {
+      ahead.emplace(key.job, place);
+      place += queue.find(key.job)->startable() > 0 ? 1U : 0U;
+    }
   }
   const auto add = [&](const Job& job) {
     ++list.total;
@@ -58,10 +60,12 @@ void GangCore::Impl::on_query(LinkId from, const Peer& peer, const fb::QueryJobs
     wish.elements_limit = query.elements_limit() == 0 ? 100 : query.elements_limit();
     if (const auto found = ahead.find(job.id); found != ahead.end()) {
       wish.ahead = found->second;
+    } else if (!all && job.elements.pending() > 0) {
+      wish.ahead = jobs_ahead(job);
     }
     list.jobs.push_back(row_of(job, wish, now));
   };
-  if (query.jobs() != nullptr && query.jobs()->size() > 0) {
+  if (!all) {
     std::set<JobId> ids;
     for (const std::uint64_t id : *query.jobs()) {
       ids.insert(JobId(id));

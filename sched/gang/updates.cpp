@@ -220,27 +220,18 @@ void GangCore::Impl::kill_members(Job& job, std::uint32_t ordinal, bool only_run
 
 void GangCore::Impl::fail_late_gangs(Now now) {
   while (!starts_due.empty() && starts_due.begin()->first <= now.mono) {
-    const Instant due = starts_due.begin()->first;
-    Job* job = queue.find(starts_due.begin()->second);
+    const auto place = find_live(starts_due.begin()->second);
     starts_due.erase(starts_due.begin());
-    if (job == nullptr) {
+    if (!place || place->live->failing || place->live->running >= place->live->members.size()) {
       continue;
     }
-    for (auto& [ordinal, live] : job->live) {
-      if (live.start_by > due) {
-        continue;
-      }
-      live.start_by = Instant::never();
-      if (live.running + live.ends.size() >= live.members.size() || live.failing) {
-        continue;
-      }
-      live.failing = true;
-      live.our_reason = "not all nodes of the gang started within " + std::to_string(config.go_silence.ms() / 1000) + " s";
-      live.record.reason = live.our_reason;
-      put_attempt(live.record);
-      kill_members(*job, ordinal, false);
-      touch(*job);
-    }
+    LiveTry& live = *place->live;
+    live.failing = true;
+    live.our_reason = "not all nodes of the gang started within " + std::to_string(config.go_silence.ms() / 1000) + " s";
+    live.record.reason = live.our_reason;
+    put_attempt(live.record);
+    kill_members(*place->job, place->ordinal, false);
+    touch(*place->job);
   }
 }
 

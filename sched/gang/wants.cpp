@@ -78,6 +78,11 @@ void GangCore::Impl::update_wants(Now now) {
     }
   }
   std::uint64_t room = config.running_max - std::min(config.running_max, live_total);
+  // Twice what the cluster has is as good as all that is wanted: the rest is asked for as this starts.
+  std::uint64_t cpus_left = 0;
+  for (const Room& capacity : capacities) {
+    cpus_left += 2 * std::uint64_t{capacity.left.cpus_milli};
+  }
   std::uint32_t tried = 0;
   for (auto it = queue.pending().begin(); it != queue.pending().end() && tried < policy->tried_per_pass(); ++it, ++tried) {
     const Job& job = *queue.find(it->job);
@@ -87,6 +92,7 @@ void GangCore::Impl::update_wants(Now now) {
       continue;
     }
     room -= elements;
+    const std::uint64_t cpus_wanted = elements * job.shape.ntasks * job.shape.cpus_per_task_milli;
     client::Want want;
     std::uint64_t count = 0;
     if (job.shape.nodes_max == 1) {
@@ -106,6 +112,10 @@ void GangCore::Impl::update_wants(Now now) {
       }
     }
     add_want(desired, std::move(want), count);
+    if (cpus_wanted >= cpus_left) {
+      break;
+    }
+    cpus_left -= cpus_wanted;
   }
   // Open offers count.
   for (client::Want& want : desired) {

@@ -29,7 +29,7 @@ void Machine::power_on() {
       safe = bytes;
     }
   }
-  if (boots_ > 1 && safe < log_.size() && world_.prng.percent(70)) {
+  if (boots_ > 1 && safe < log_.size() && world_.prng.percent(nature_.torn_log_percent)) {
     log_.resize(safe + world_.prng.below(log_.size() - safe + 1));
   }
   start_launcher();

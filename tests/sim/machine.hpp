@@ -23,6 +23,7 @@ struct TaskNature {
   std::uint32_t fail_percent{10};        // of tasks end with an exit code that is not 0
   std::uint64_t spawn_fail_ppm{5'000};
   std::uint64_t exec_fail_ppm{10'000};
+  std::uint32_t torn_log_percent{0};     // of power cuts drop what the run log did not sync
 };
 
 // The agent's end of the launcher's socket.

@@ -149,7 +149,7 @@ void SimGang::look_at_sent(const FrameBytes& bytes) {
         violated("accept before commit", "an Accept with " + to_string(TaskKey{kGangFramework, from_fb(launch->attempt())}) +
                                              " leaves, and no such attempt is stored");
       }
-      if (is_end(record->state)) {
+      if (is_over(record->state)) {
         violated("accept of an ended attempt", "an Accept leaves with " + to_string(TaskKey{kGangFramework, from_fb(launch->attempt())}) +
                                                    ", whose end is on record");
       }
@@ -163,7 +163,7 @@ void SimGang::look_at_sent(const FrameBytes& bytes) {
         const gang::AttemptRecord* record = store_.attempt(JobId(element.job), element.index, element.try_number);
         const AttemptTruth* attempt = cluster_.truth().find({kGangFramework, heard.attempt});
         const bool alone = attempt != nullptr && !attempt->gang;
-        if (heard.seq <= entry->seq() && alone && (record == nullptr || !is_end(record->state))) {
+        if (heard.seq <= entry->seq() && alone && (record == nullptr || !is_over(record->state))) {
           violated("acknowledged before commit", "the end of " + to_string(TaskKey{kGangFramework, heard.attempt}) +
                                                      " is acknowledged and not on record");
         }

@@ -110,7 +110,7 @@ void SimStore::apply(const gang::StoreOp& operation) {
     }
     for (const gang::AttemptRecord& record : found.attempts) {
       if (record.index >= ended->first && record.index <= ended->last &&
-          (!is_end(record.state) || record.state == gang::JobState::Completed)) {
+          (!is_over(record.state) || record.state == gang::JobState::Completed)) {
         violated("ended twice", name_of(record) + " is " + name_of(record.state) + ", and its element is ended as if never started");
       }
     }
@@ -152,7 +152,7 @@ void SimStore::put_attempt(const gang::AttemptRecord& record) {
   };
   const auto place = std::lower_bound(found.attempts.begin(), found.attempts.end(), record, order);
   const bool known = place != found.attempts.end() && place->index == record.index && place->try_number == record.try_number;
-  if (known && is_end(place->state) && (place->state != record.state || place->exit_code != record.exit_code)) {
+  if (known && is_over(place->state) && (place->state != record.state || place->exit_code != record.exit_code)) {
     violated("ended twice", name_of(record) + " ended as " + name_of(place->state) + " and is now " + name_of(record.state));
   }
   if (record.state == gang::JobState::Completed) {
@@ -163,9 +163,12 @@ void SimStore::put_attempt(const gang::AttemptRecord& record) {
       }
     }
   }
-  if (is_end(record.state)) {
+  if (is_over(record.state)) {
     for (const auto& [key, truth] : truth_.members(record.job.value(), record.index, record.try_number)) {
       truth_.expect_stopped(key, name_of(record) + " is recorded as " + name_of(record.state));
+      if (record.state == gang::JobState::Pending && truth->execs != 0) {
+        violated("recorded end is not true", name_of(record) + " is recorded as never started, and " + to_string(key) + " executed");
+      }
       if (record.state == gang::JobState::Completed && (truth->execs != 1 || truth->exit_code != 0)) {
         violated("recorded end is not true", name_of(record) + " is recorded as completed, and " + to_string(key) +
                                                  (truth->execs == 0 ? " never executed" : " did not end with exit code 0"));

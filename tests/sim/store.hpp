@@ -45,6 +45,8 @@ class SimStore {
 };
 
 [[nodiscard]] inline bool is_end(gang::JobState state) { return state >= gang::JobState::Completed; }
+// An attempt's record that says it is over: ended, or (Pending) proven never to have run.
+[[nodiscard]] inline bool is_over(gang::JobState state) { return is_end(state) || state == gang::JobState::Pending; }
 // The indexes a job consists of; {0} when it is no array.
 [[nodiscard]] std::set<std::uint32_t> elements_of(const gang::JobRecord& job);
 
