@@ -285,15 +285,24 @@ void ScriptedMaster::offer() {
   std::vector<fb::OfferEntry> entries;
   for (std::uint32_t n = 0; n < nodes_.size(); ++n) {
     Resources free = free_of(n);
-    const bool of_use = std::any_of(wants.begin(), wants.end(), [&](const fb::WantedShapeT& want) {
+    const auto shape_of_want = [](const fb::WantedShapeT& want) {
       Resources shape;
       shape.cpus_milli = want.shape->amounts->cpus_milli();
       shape.memory_bytes = want.shape->amounts->memory_bytes();
-      return shape.fits_in(free) &&
-             (want.nodes.empty() || std::find(want.nodes.begin(), want.nodes.end(), n) != want.nodes.end());
+      return shape;
+    };
+    const auto want = std::find_if(wants.begin(), wants.end(), [&](const fb::WantedShapeT& w) {
+      return shape_of_want(w).fits_in(free) &&
+             (w.nodes.empty() || std::find(w.nodes.begin(), w.nodes.end(), n) != w.nodes.end());
     });
-    if (!of_use || nodes_[n].state != fb::NodeState::Up) {
+    if (want == wants.end() || nodes_[n].state != fb::NodeState::Up) {
       continue;
+    }
+    // What is offered is wanted no more.
+    const auto pieces = std::min<std::uint64_t>(want->count, shape_of_want(*want).multiples_in(free));
+    want->count -= static_cast<std::uint32_t>(pieces);
+    if (want->count == 0) {
+      wants.erase(want);
     }
     const OfferId id{next_offer_++, 1};
     entries.emplace_back(id.slot, id.generation, n, 10'000, shapes.place_of(free), 0, 0);
