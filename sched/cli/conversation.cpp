@@ -101,7 +101,7 @@ Result<FrameBytes> Conversation::exchange(const FrameBytes& frame, std::uint64_t
     if (now() >= deadline || (once && left)) {
       const std::string waited = " within " + span_text(Duration::from_ms(((deadline - begun).ms() + 99) / 100 * 100));
       return left ? fail(Errc::timed_out, "no answer from " + who_ + waited)
-                  : fail(Errc::unreachable, who_ + " can't be reached" + waited + ": " + answer.error().text);
+                  : fail(Errc::unreachable, who_ + " can't be reached" + waited + "; if it has died, start it again: muster up");
     }
   }
 }

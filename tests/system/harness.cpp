@@ -211,6 +211,19 @@ nlohmann::json LocalCluster::json(const std::vector<std::string>& args) const {
 
 nlohmann::json LocalCluster::record() const { return nlohmann::json::parse(content_of(dir_ + "/cluster.json")); }
 
+void LocalCluster::kill_daemons(const std::vector<std::string>& names) const {
+  std::vector<ProcessIdentity> killed;
+  const auto all = record();
+  for (const auto& daemon : all["daemons"]) {
+    if (std::find(names.begin(), names.end(), daemon["name"].get<std::string>()) != names.end()) {
+      killed.push_back({.pid = daemon["pid"].get<std::int32_t>(), .start_ticks = daemon["start_ticks"].get<std::uint64_t>()});
+      cli::signal_process(killed.back(), SIGKILL);
+    }
+  }
+  REQUIRE(killed.size() == names.size());
+  REQUIRE(cli::wait_ended(killed, now() + Duration::from_seconds(10)));
+}
+
 std::size_t LocalCluster::processes() const { return cli::processes_of_cluster(dir_).size(); }
 
 bool eventually(const std::function<bool()>& condition, Duration at_most) {

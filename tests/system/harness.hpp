@@ -81,6 +81,8 @@ class LocalCluster {
   [[nodiscard]] const std::string& dir() const { return dir_; }
   [[nodiscard]] const std::string& work() const { return work_; }
   [[nodiscard]] nlohmann::json record() const;
+  // kill -9, and waits until they are gone.
+  void kill_daemons(const std::vector<std::string>& names) const;
   // Daemons and launchers of this cluster that are alive.
   [[nodiscard]] std::size_t processes() const;
 

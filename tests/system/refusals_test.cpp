@@ -93,17 +93,9 @@ TEST_CASE("a call to a daemon that does not answer ends by its deadline") {
 TEST_CASE("a dead daemon is named at once") {
   LocalCluster cluster;
   cluster.up({"--cpus", "1"});
-  const auto record = cluster.record();
-  for (const auto& daemon : record["daemons"]) {
-    if (daemon["name"] == "gang") {
-      ::kill(daemon["pid"].get<pid_t>(), SIGKILL);
-    }
-  }
-  Outcome queue;
-  REQUIRE(eventually([&] {
-    queue = cluster.muster({"queue", "--timeout", "3"});
-    return queue.exit_code == 3;
-  }));
+  cluster.kill_daemons({"gang"});
+  const Outcome queue = cluster.muster({"queue"});
+  CHECK(queue.exit_code == 3);
   CHECK_THAT(queue.err, Contains("does not run") && Contains("muster up"));
   CHECK_THAT(cluster.expect(3, {"status"}), Contains("does not run"));
 }

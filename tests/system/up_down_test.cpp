@@ -39,16 +39,8 @@ TEST_CASE("a second up reports the cluster and starts what is missing") {
   CHECK(other.exit_code == 1);
   CHECK_THAT(other.err, Contains("runs in") && Contains("muster down"));
   CHECK(cluster.muster({"up", "--set", "lease=7"}).exit_code == 1);
-  const auto before = cluster.record();
-  for (const auto& daemon : before["daemons"]) {
-    if (daemon["name"] == "gang" || daemon["name"] == "n2") {
-      ::kill(daemon["pid"].get<pid_t>(), SIGKILL);
-    }
-  }
-  REQUIRE(eventually([&] {
-    const Outcome again = cluster.muster({"up"});
-    return again.exit_code == 0 && again.out.find("started again: gang, n2") != std::string::npos;
-  }));
+  cluster.kill_daemons({"gang", "n2"});
+  CHECK_THAT(cluster.expect(0, {"up"}), Contains("started again: gang, n2"));
   CHECK(cluster.json({"status"})["gang"]["master_connected"] == true);
   cluster.expect(0, {"run", "-N", "2", "true"});
 }
