@@ -134,8 +134,11 @@ void MasterLink::hold(std::span<const OfferId> offers, ClaimId claim, Duration l
 void MasterLink::request(std::vector<Want> wants) {
   impl_->wants = std::move(wants);
   if (connected()) {
-    std::erase_if(impl_->pending, [](const PendingSend& p) { return std::holds_alternative<PendingRequest>(p); });
-    impl_->pending.emplace_back(PendingRequest{});
+    // In its place among the calls: a Decline after it must find it, or what is declined is wanted again.
+    if (!impl_->pending.empty() && std::holds_alternative<PendingRequest>(impl_->pending.back())) {
+      impl_->pending.pop_back();
+    }
+    impl_->pending.emplace_back(PendingRequest{impl_->wants});
   }
 }
 

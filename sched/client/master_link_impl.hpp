@@ -21,7 +21,7 @@ struct PendingKill { std::vector<fb::AttemptRef> attempts; MasterLink::KillOptio
 struct PendingReconcile { std::vector<LiveAttempt> live; };
 struct PendingMessage { AttemptId attempt; NodeIndex node; std::vector<std::uint8_t> data; };
 struct PendingSuppress { bool suppressed{}; };
-struct PendingRequest {};
+struct PendingRequest { std::vector<Want> wants; };
 using PendingSend = std::variant<PendingAccept, PendingDecline, PendingHold, PendingKill, PendingReconcile,
                                  PendingMessage, PendingSuppress, PendingRequest>;
 

@@ -182,9 +182,9 @@ void MasterLink::Impl::send(const PendingSuppress& suppress, std::vector<FrameBy
   }
 }
 
-void MasterLink::Impl::send(const PendingRequest&, std::vector<FrameBytes>& out) {
+void MasterLink::Impl::send(const PendingRequest& request, std::vector<FrameBytes>& out) {
   fb::RequestT body;
-  body.wants = want_objects(wants);
+  body.wants = want_objects(request.wants);
   out.push_back(pack_frame<fb::Request>(head(), body));
 }
 

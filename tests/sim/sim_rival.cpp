@@ -15,6 +15,7 @@ void SimRival::make_core() {
   config.name = "rival";
   config.role = cluster_.world().prng.percent(50) ? "default" : "rivals";
   config.first_incarnation = Incarnation(++starts_ << 32U);
+  config.highest_epoch = highest_epoch_;
   link_ = std::make_unique<client::MasterLink>(config, static_cast<client::Framework&>(*this));
   want();
 }
@@ -96,7 +97,8 @@ void SimRival::wind_down() {
   after_input();
 }
 
-void SimRival::on_registered(Epoch, Now) {
+void SimRival::on_registered(Epoch epoch, Now) {
+  highest_epoch_ = epoch;
   kept_.clear();
   asked_.clear();
 }

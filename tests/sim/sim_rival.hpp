@@ -55,6 +55,7 @@ class SimRival final : public Client, private client::Framework {
   std::map<AttemptId, std::string> live_;  // and their node's name
   std::uint64_t attempts_{};
   std::uint64_t starts_{};
+  Epoch highest_epoch_;
   bool winding_down_{};
   // In its process
   std::unique_ptr<client::MasterLink> link_;

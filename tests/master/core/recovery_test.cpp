@@ -175,7 +175,7 @@ TEST_CASE("a question about a node that was not heard yet waits for the node, or
   CHECK(one.updates[2].state == TaskState::lost);
 }
 
-TEST_CASE("a silent node gives up its offers after 5 s and is lost after the fence; its return is dealt with") {
+TEST_CASE("a silent node gives up its offers after 5 s and is lost after the fence, its return is dealt with") {
   Scene s;
   s.launch(1);
   s.node.update(attempt(1), TaskState::running);

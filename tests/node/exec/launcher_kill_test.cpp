@@ -360,7 +360,7 @@ TEST_CASE("a damaged run log stops the launcher with a clear word") {
   auto client = LauncherClient::connect({.directory = home.directory(),
                                          .launcher_path = LauncherHome::launcher_path(),
                                          .idle_seconds = {},
-                                         .timeout = Duration::from_ms(300)});
+                                         .timeout = Duration::from_ms(5000)});
   REQUIRE(!client);
   CHECK(client.error().text.find(home.file("launcher.log")) != std::string::npos);
   CHECK(client.error().text.find("damaged at offset") != std::string::npos);

@@ -98,7 +98,7 @@ TEST_CASE("resources and limits take their units") {
   CHECK_THAT(error_of(options), Contains("--time: 'never'"));
 }
 
-TEST_CASE("files are taken as written; a relative directory is below this one") {
+TEST_CASE("files are taken as written, a relative directory is below this one") {
   auto options = job();
   options.chdir = "sub";
   options.output = "out-%j";
@@ -118,7 +118,7 @@ TEST_CASE("files are taken as written; a relative directory is below this one") 
   CHECK_THAT(error_of(options), Contains("--output"));
 }
 
-TEST_CASE("--export chooses the environment") {
+TEST_CASE("option --export chooses the environment") {
   std::vector<std::string> warnings;
   CHECK(*select_environment("ALL", here(), warnings) == here().environment);
   const auto with = *select_environment("ALL,A=2,B=3", here(), warnings);

@@ -128,7 +128,7 @@ TEST_CASE("offers, updates and answers reach the framework in order, repeats do 
   CHECK(Fixture::frame(out[0]).received() == 3);
 }
 
-TEST_CASE("a gap ends the life; the next one begins after 50 ms", "[client]") {
+TEST_CASE("a gap ends the life, the next one begins after 50 ms", "[client]") {
   Fixture f;
   f.open();
   ++f.sent;
@@ -154,7 +154,7 @@ TEST_CASE("link refusals open the next life", "[client]") {
   CHECK(f.flush().size() == 1);
 }
 
-TEST_CASE("frames of a lower epoch are dropped and answered; a higher one counts from Subscribed only", "[client]") {
+TEST_CASE("frames of a lower epoch are dropped and answered, a higher one counts from Subscribed only", "[client]") {
   Fixture f;
   f.open();
   f.epoch = 4;

@@ -141,7 +141,7 @@ TEST_CASE("a gang's first end survives a restart of the gang framework", "[gang]
   CHECK(c.row(id).exit_code == 5);
 }
 
-TEST_CASE("a lost member fails the gang and ends the others; --requeue starts it again with a new try", "[gang]") {
+TEST_CASE("a lost member fails the gang and ends the others, --requeue starts it again with a new try", "[gang]") {
   const bool requeue = GENERATE(false, true);
   Cluster c(two_nodes());
   c.pump();
