@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <deque>
+#include <filesystem>
 #include <random>
 
 #include "wire/base/time.hpp"
@@ -168,6 +169,11 @@ FrameBytes command_spec(const std::vector<std::string>& argv, const CommandOptio
   spec.argv = argv;
   spec.environment = options.environment;
   spec.working_directory = options.working_directory;
+  if (spec.working_directory.empty()) {
+    std::error_code failed;
+    const auto here = std::filesystem::current_path(failed);
+    spec.working_directory = failed ? "/" : here.string();
+  }
   spec.stdout_path = options.stdout_path;
   spec.ntasks = 1;
   spec.try_number = 1;

@@ -37,7 +37,7 @@ struct DriverOptions {
 struct CommandOptions {
   std::string name{};
   std::vector<std::string> environment{};    // "NAME=value"
-  std::string working_directory = "/tmp";
+  std::string working_directory{};           // ours now, if empty
   std::string stdout_path = "/dev/null";     // patterns as in 'muster submit --output'
   bool executor{};                           // it will speak for itself: see executor.hpp
   std::uint64_t token_hi{};                  // of executors: any number that others can't guess
