@@ -37,12 +37,14 @@ struct GangConfig {
   std::vector<std::uint32_t> operators;               // uids that may touch every job
   std::uint32_t owner_uid{};                          // of the cluster: an operator
   bool owner_only{true};                              // refuse other users' jobs
+  bool allow_root{};                                  // when it takes other users' jobs: root's too
 };
 
 struct Peer {
   bool local{};
   std::uint32_t uid{};
   std::uint32_t pid{};
+  std::uint32_t gid{};
 };
 
 struct UserFrame {

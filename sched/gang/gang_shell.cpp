@@ -17,6 +17,7 @@ constexpr int kBatchMax = 512;                     // frames per wake-up and soc
 constexpr std::size_t kUserFramesMax = 20'000;     // that slow users have not taken
 constexpr Duration kUserRetry = Duration::from_ms(10);
 constexpr std::size_t kUserLinksMax = 4096;
+constexpr Duration kStatusEvery = Duration::from_seconds(60);
 constexpr Duration kUserSilence = Duration::from_seconds(600);
 
 [[nodiscard]] std::uint64_t number_in(const std::string& text) {
@@ -139,7 +140,7 @@ void GangShell::read_users() {
     const auto frame = in.several_parts ? tl::unexpected(FrameError{fb::RefusedCode::Malformed, "a message of several parts"})
                                         : verify_frame(buffer_);
     if (frame) {
-      core_->on_user_frame(in.link, {in.peer.local, in.peer.uid, in.peer.pid}, **frame, now());
+      core_->on_user_frame(in.link, {in.peer.local, in.peer.uid, in.peer.pid, in.peer.gid}, **frame, now());
     } else {
       core_->on_bad_user_frame(in.link, frame.error(), now());
     }
@@ -213,6 +214,19 @@ void GangShell::send_to_users() {
   }
 }
 
+// A line a minute while something changes.
+void GangShell::log_status() {
+  const Instant time = now().mono;
+  if (time - status_logged_ < kStatusEvery) {
+    return;
+  }
+  status_logged_ = time;
+  if (std::string text = core_->status_text(); text != status_) {
+    status_ = std::move(text);
+    log::info(status_);
+  }
+}
+
 Status GangShell::run(const SignalFd& signals) {
   poller_.add_fd(signals.fd(), kSignals);
   for (;;) {
@@ -240,6 +254,7 @@ Status GangShell::run(const SignalFd& signals) {
     if (core_->next_timer() <= now().mono) {
       core_->on_timer(now());
     }
+    log_status();
   }
 }
 

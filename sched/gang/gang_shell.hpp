@@ -43,6 +43,7 @@ class GangShell {
   [[nodiscard]] Status settle();       // flush, commit, flush…
   void send_to_master();
   void send_to_users();
+  void log_status();
   [[nodiscard]] Now now() const { return clock_.now(); }
 
   GangPlan plan_;
@@ -57,6 +58,8 @@ class GangShell {
   std::deque<UserFrame> to_users_;
   bool users_blocked_{};
   Instant users_swept_;
+  Instant status_logged_;
+  std::string status_;
   FrameBytes buffer_;
 };
 

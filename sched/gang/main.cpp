@@ -35,6 +35,7 @@ struct Arguments {
   std::uint32_t running_max = 100'000;
   std::uint32_t done_kept = 10'000;
   bool all_users{};
+  bool allow_root{};
   std::vector<std::uint32_t> operators;
   std::string log;
   std::string log_level = "info";
@@ -53,6 +54,7 @@ void define(CLI::App& app, Arguments& a) {
   app.add_option("--running-max", a.running_max, "Most attempts that live at once")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--done-kept", a.done_kept, "Ended jobs that 'queue' and 'job' still show")->capture_default_str();
   app.add_flag("--all-users", a.all_users, "Take jobs of every local user, not only of the one who runs this");
+  app.add_flag("--allow-root", a.allow_root, "With --all-users: take root's jobs too");
   app.add_option("--operator", a.operators, "Numeric user id that may touch every job");
   app.add_option("--log", a.log, "Log file; without it the log goes to stderr");
   app.add_option("--log-level", a.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
@@ -101,6 +103,7 @@ Result<GangPlan> plan_of(const Arguments& a) {
   plan.config.done_jobs_kept = a.done_kept;
   plan.config.owner_uid = ::geteuid();
   plan.config.owner_only = !a.all_users;
+  plan.config.allow_root = a.allow_root;
   plan.config.operators = a.operators;
   return plan;
 }

@@ -25,6 +25,12 @@ void GangCore::Impl::on_submit(LinkId from, const Peer& peer, const fb::Submit& 
                 "); you are user " + std::to_string(peer.uid) + ": start your own with 'muster up'"});
     return;
   }
+  if (!config.owner_only && peer.uid == 0 && !config.allow_root) {
+    refuse(from, submit.request(),
+           {fb::RefusedCode::NotAllowed, "submit",
+            "root's jobs are refused here: submit as an ordinary user, or start muster-gang with --allow-root"});
+    return;
+  }
   if (!defect(&GangDefects::ignore_submit_key)) {
     if (const Job* known = queue.find_key(peer.uid, submit.key_hi(), submit.key_lo())) {
       submitted(*known, true);
@@ -37,6 +43,7 @@ void GangCore::Impl::on_submit(LinkId from, const Peer& peer, const fb::Submit& 
   }
   std::unique_ptr<fb::JobSpecT> spec(submit.spec()->UnPack());
   spec->uid = peer.uid;  // whoever the submitter claims to be
+  spec->gid = peer.gid;
   if (inventory_known && !capacities.empty()) {
     if (const auto fault = find_never_fits(shape_of(*submit.spec()), memory_per_cpu, capacities)) {
       const Instant due = inventory_changed + kInventoryQuiet;

@@ -202,3 +202,23 @@ TEST_CASE("a watch is answered when the job changes, or by its deadline", "[gang
   c.advance(Duration::from_seconds(5));
   CHECK(c.answers.size() == 1);
 }
+
+TEST_CASE("a cluster for all users takes the submitter's ids from the kernel and refuses root", "[gang]") {
+  GangConfig config = Cluster::default_config();
+  config.owner_only = false;
+  Cluster c(two_nodes(), config);
+  c.pump();
+  CHECK(refusal(c.ask(submit_frame(spec(), 1, 1), 0)).find("root's jobs are refused") != std::string::npos);
+  auto wish = spec();
+  wish.uid = 0;
+  wish.gid = 0;
+  const FrameBytes frame = submit_frame(wish, 1, 2);
+  c.core->on_user_frame(LinkId(5), Peer{true, 2000, 1, 3000}, **verify_frame(frame), c.now());
+  c.pump();
+  FrameBytes storage;
+  REQUIRE(c.master.tasks.size() == 1);
+  const auto task = verify_spec(c.master.tasks.begin()->second.spec, storage);
+  REQUIRE(task.has_value());
+  CHECK((*task)->uid() == 2000);
+  CHECK((*task)->gid() == 3000);
+}
