@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
@@ -23,11 +24,12 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
   [[nodiscard]] Status ok() const;
+  struct Impl;
   // For wire/socket only.
-  [[nodiscard]] void* handle() const { return handle_; }
+  [[nodiscard]] Impl& impl() { return *impl_; }
 
  private:
-  void* handle_{};
+  std::unique_ptr<Impl> impl_;  // null: could not start
 };
 
 // Limits of one socket. Frames above `frame_bytes_max` end the connection they come on.

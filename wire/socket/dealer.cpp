@@ -1,7 +1,5 @@
 #include "wire/socket/dealer.hpp"
 
-#include <zmq.h>
-
 #include <atomic>
 #include <cstring>
 #include <deque>
@@ -12,31 +10,31 @@
 namespace muster {
 
 Dealer::Impl::~Impl() {
-  if (monitor != nullptr) {
-    zmq_close(monitor);
-  }
-  if (socket != nullptr) {
-    zmq_socket_monitor(socket, nullptr, 0);
-    zmq_close(socket);
+  if (socket) {
+    zmq_socket_monitor(socket.handle(), nullptr, 0);
   }
 }
 
 // Reads all waiting monitor events: [u16 event, u32 value][endpoint].
 void Dealer::Impl::read_monitor() {
-  for (;;) {
-    Message head;
-    if (zmq_msg_recv(static_cast<zmq_msg_t*>(head.handle()), monitor, ZMQ_DONTWAIT) < 0) {
-      return;
+  zmq::message_t head;
+  zmq::message_t address;
+  const auto next = [this](zmq::message_t& part) {
+    try {
+      return uninterrupted([&] { return monitor.recv(part, zmq::recv_flags::dontwait); }).has_value();
+    } catch (const zmq::error_t&) {
+      return false;  // closing
     }
-    Message address;
-    if (zmq_msg_more(static_cast<zmq_msg_t*>(head.handle())) != 0) {
-      (void)zmq_msg_recv(static_cast<zmq_msg_t*>(address.handle()), monitor, ZMQ_DONTWAIT);
+  };
+  while (next(head)) {
+    if (head.more()) {
+      (void)next(address);
     }
-    if (head.bytes().size() < sizeof(std::uint16_t)) {
+    if (head.size() < sizeof(std::uint16_t)) {
       continue;
     }
     std::uint16_t event = 0;
-    std::memcpy(&event, head.bytes().data(), sizeof event);
+    std::memcpy(&event, head.data(), sizeof event);
     if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED && !up) {
       up = true;
       changes.push_back(LinkChange::up);
@@ -57,61 +55,52 @@ Result<Dealer> Dealer::connect(Context& context, const Endpoint& endpoint, const
   const std::string text = endpoint.to_string();
   auto impl = std::make_unique<Impl>();
   impl->endpoint = endpoint;
-  impl->socket = open_socket(context, ZMQ_DEALER, options);
-  if (impl->socket == nullptr) {
-    return fail_zmq("connect " + text);
-  }
-  set_int(impl->socket, ZMQ_IMMEDIATE, 1);  // frames for a connection that is gone must not pile up
-  const std::string place = "inproc://muster-monitor-" + std::to_string(++monitors);
-  if (zmq_socket_monitor(impl->socket, place.c_str(),
-                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED) != 0) {
-    return fail_zmq("monitor " + text);
-  }
-  impl->monitor = zmq_socket(context.handle(), ZMQ_PAIR);
-  if (impl->monitor == nullptr || zmq_connect(impl->monitor, place.c_str()) != 0) {
-    return fail_zmq("monitor " + text);
-  }
-  if (zmq_connect(impl->socket, text.c_str()) != 0) {
-    return fail_zmq("connect " + text);
+  try {
+    impl->socket = open_socket(context, zmq::socket_type::dealer, options);
+    impl->socket.set(zmq::sockopt::immediate, true);  // frames for a connection that is gone must not pile up
+    const std::string place = "inproc://muster-monitor-" + std::to_string(++monitors);
+    if (zmq_socket_monitor(impl->socket.handle(), place.c_str(),
+                           ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED) != 0) {
+      throw zmq::error_t();
+    }
+    impl->monitor = zmq::socket_t(context.impl().context, zmq::socket_type::pair);
+    impl->monitor.connect(place);
+    impl->socket.connect(text);
+  } catch (const zmq::error_t& error) {
+    return fail_zmq("connect " + text, error);
   }
   return Dealer(std::move(impl));
 }
 
 Result<SendOutcome> Dealer::send(std::span<const std::uint8_t> frame) {
-  for (;;) {
-    if (zmq_send(impl_->socket, frame.data(), frame.size(), ZMQ_DONTWAIT) >= 0) {
-      return SendOutcome::sent;
-    }
-    if (zmq_errno() == EAGAIN) {
-      return SendOutcome::would_block;
-    }
-    if (zmq_errno() != EINTR) {
-      return fail_zmq("send to " + impl_->endpoint.to_string());
-    }
+  try {
+    const auto sent = uninterrupted(
+        [&] { return impl_->socket.send(zmq::buffer(frame.data(), frame.size()), zmq::send_flags::dontwait); });
+    return sent ? SendOutcome::sent : SendOutcome::would_block;
+  } catch (const zmq::error_t& error) {
+    return fail_zmq("send to " + impl_->endpoint.to_string(), error);
   }
 }
 
 Result<bool> Dealer::receive(FrameBytes& buffer) {
-  for (;;) {
-    Message message;
-    auto* msg = static_cast<zmq_msg_t*>(message.handle());
-    if (zmq_msg_recv(msg, impl_->socket, ZMQ_DONTWAIT) < 0) {
-      if (zmq_errno() == EAGAIN) {
-        return false;
+  try {
+    zmq::message_t part;
+    const auto next = [&] {
+      return uninterrupted([&] { return impl_->socket.recv(part, zmq::recv_flags::dontwait); }).has_value();
+    };
+    while (next()) {
+      if (!part.more()) {
+        const auto* bytes = part.data<std::uint8_t>();
+        buffer.assign(bytes, bytes + part.size());
+        return true;
       }
-      if (zmq_errno() == EINTR) {
-        continue;
+      ++impl_->dropped;  // not a frame
+      while (part.more() && next()) {
       }
-      return fail_zmq("receive from " + impl_->endpoint.to_string());
     }
-    if (zmq_msg_more(msg) != 0) {
-      ++impl_->dropped;
-      while (zmq_msg_more(msg) != 0 && zmq_msg_recv(msg, impl_->socket, ZMQ_DONTWAIT) >= 0) {
-      }
-      continue;
-    }
-    message.copy_to(buffer);
-    return true;
+    return false;
+  } catch (const zmq::error_t& error) {
+    return fail_zmq("receive from " + impl_->endpoint.to_string(), error);
   }
 }
 

@@ -1,17 +1,21 @@
 #include "wire/socket/message.hpp"
 
-#include <zmq.h>
+#include <new>
+#include <zmq.hpp>
 
 namespace muster {
 
-static_assert(sizeof(zmq_msg_t) == 64);
+Message::Message() {
+  static_assert(sizeof(zmq::message_t) == sizeof storage_ && alignof(zmq::message_t) <= alignof(decltype(*this)));
+  new (storage_) zmq::message_t;
+}
+Message::~Message() { static_cast<zmq::message_t*>(handle())->~message_t(); }
 
-Message::Message() : storage_{} { zmq_msg_init(reinterpret_cast<zmq_msg_t*>(storage_)); }
-Message::~Message() { zmq_msg_close(reinterpret_cast<zmq_msg_t*>(storage_)); }
+void* Message::handle() { return std::launder(reinterpret_cast<zmq::message_t*>(storage_)); }
 
 std::span<const std::uint8_t> Message::bytes() const {
-  auto* msg = reinterpret_cast<zmq_msg_t*>(storage_);
-  return {static_cast<const std::uint8_t*>(zmq_msg_data(msg)), zmq_msg_size(msg)};
+  const auto* part = std::launder(reinterpret_cast<const zmq::message_t*>(storage_));
+  return {part->data<std::uint8_t>(), part->size()};
 }
 
 }  // namespace muster

@@ -24,10 +24,10 @@ class Message {
     buffer.assign(view.begin(), view.end());
   }
   // For wire/socket only.
-  [[nodiscard]] void* handle() { return storage_; }
+  [[nodiscard]] void* handle();
 
  private:
-  alignas(8) mutable std::byte storage_[64];
+  alignas(8) std::byte storage_[64];
 };
 
 }  // namespace muster

@@ -1,9 +1,7 @@
 #include "wire/socket/poller.hpp"
 
-#include <zmq.h>
-
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 
 #include "wire/socket/socket_impl.hpp"
 #include "wire/socket/zmq_error.hpp"
@@ -11,9 +9,9 @@
 namespace muster {
 namespace {
 
-static_assert(sizeof(zmq_pollitem_t) % sizeof(std::uint64_t) == 0);
+static_assert(sizeof(zmq::pollitem_t) % sizeof(std::uint64_t) == 0);
 
-// Milliseconds until `deadline`, rounded up, for zmq_poll.
+// Milliseconds until `deadline`, rounded up, for libzmq.
 long wait_ms(Instant deadline) {
   if (deadline == Instant::never()) {
     return -1;
@@ -28,13 +26,13 @@ long wait_ms(Instant deadline) {
 }  // namespace
 
 void Poller::add(const Dealer& dealer, Tag tag) {
-  items_.push_back({.socket = dealer.impl_->socket, .tag = tag});
-  items_.push_back({.socket = dealer.impl_->monitor, .tag = tag, .monitor = true});
+  items_.push_back({.socket = dealer.impl_->socket.handle(), .tag = tag});
+  items_.push_back({.socket = dealer.impl_->monitor.handle(), .tag = tag, .monitor = true});
   dirty_ = true;
 }
 
 void Poller::add(const Router& router, Tag tag) {
-  items_.push_back({.socket = router.impl_->socket, .tag = tag});
+  items_.push_back({.socket = router.impl_->socket.handle(), .tag = tag});
   dirty_ = true;
 }
 
@@ -67,9 +65,9 @@ void Poller::remove(Tag tag) {
 }
 
 Result<std::span<const Poller::Event>> Poller::wait(Instant deadline) {
-  constexpr std::size_t kWords = sizeof(zmq_pollitem_t) / sizeof(std::uint64_t);
+  constexpr std::size_t kWords = sizeof(zmq::pollitem_t) / sizeof(std::uint64_t);
   poll_items_.resize(items_.size() * kWords);
-  auto* polled = reinterpret_cast<zmq_pollitem_t*>(poll_items_.data());
+  auto* polled = reinterpret_cast<zmq::pollitem_t*>(poll_items_.data());
   if (dirty_) {
     for (std::size_t i = 0; i < items_.size(); ++i) {
       const Item& item = items_[i];
@@ -79,12 +77,14 @@ Result<std::span<const Poller::Event>> Poller::wait(Instant deadline) {
     dirty_ = false;
   }
   events_.clear();
-  const int ready = zmq_poll(polled, static_cast<int>(items_.size()), wait_ms(deadline));
-  if (ready < 0) {
-    if (zmq_errno() == EINTR) {
+  int ready = 0;
+  try {
+    ready = zmq::poll(polled, items_.size(), std::chrono::milliseconds(wait_ms(deadline)));
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EINTR) {
       return std::span<const Event>{};
     }
-    return fail_zmq("poll");
+    return fail_zmq("poll", error);
   }
   for (std::size_t i = 0; ready > 0 && i < items_.size(); ++i) {
     const short got = polled[i].revents;

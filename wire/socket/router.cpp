@@ -1,7 +1,5 @@
 #include "wire/socket/router.hpp"
 
-#include <zmq.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -13,10 +11,15 @@ namespace muster {
 namespace {
 
 // "localhost:uid:gid:pid" on ipc, "127.0.0.1" and the like on tcp.
-PeerIdentity parse_peer(const char* address) {
+PeerIdentity parse_peer(zmq::message_t& part) {
   PeerIdentity out;
   constexpr std::string_view kLocal = "localhost:";
-  std::string_view rest = address == nullptr ? std::string_view{} : std::string_view(address);
+  std::string_view rest;
+  try {
+    rest = part.gets("Peer-Address");
+  } catch (const zmq::error_t&) {
+    return out;  // it has none
+  }
   if (rest.substr(0, kLocal.size()) != kLocal) {
     return out;
   }
@@ -45,22 +48,20 @@ PeerIdentity parse_peer(const char* address) {
   return out;
 }
 
-Result<Endpoint> bind_one(void* socket, const Endpoint& wanted) {
-  if (zmq_bind(socket, wanted.to_string().c_str()) != 0) {
-    const int code = zmq_errno();
-    std::string text = "listen on " + wanted.to_string() + ": " + zmq_strerror(code);
-    if (code == EADDRINUSE && wanted.kind == Endpoint::Kind::tcp) {
-      text += "; choose another port, or 0 for a free one";
+Result<Endpoint> bind_one(zmq::socket_t& socket, const Endpoint& wanted) {
+  std::string last;
+  try {
+    socket.bind(wanted.to_string());
+    last = socket.get(zmq::sockopt::last_endpoint);
+  } catch (const zmq::error_t& error) {
+    auto failed = fail_zmq("listen on " + wanted.to_string(), error);
+    if (error.num() == EADDRINUSE && wanted.kind == Endpoint::Kind::tcp) {
+      failed.value().text += "; choose another port, or 0 for a free one";
     }
-    return fail(code == EADDRINUSE ? Errc::already_exists : Errc::io, std::move(text));
+    return failed;
   }
   if (wanted.kind == Endpoint::Kind::ipc) {
     return wanted;
-  }
-  char last[256]{};
-  std::size_t size = sizeof last;
-  if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, last, &size) != 0) {
-    return fail_zmq("listen on " + wanted.to_string());
   }
   auto bound = parse_endpoint(last);
   if (bound) {
@@ -70,12 +71,6 @@ Result<Endpoint> bind_one(void* socket, const Endpoint& wanted) {
 }
 
 }  // namespace
-
-Router::Impl::~Impl() {
-  if (socket != nullptr) {
-    zmq_close(socket);
-  }
-}
 
 LinkId Router::Impl::link_of(std::string_view routing_id, const PeerIdentity& identity, Instant now) {
   std::string key(routing_id);
@@ -109,11 +104,12 @@ Result<Router> Router::bind(Context& context, std::span<const Endpoint> endpoint
   auto impl = std::make_unique<Impl>();
   impl->next_link = options.first_link;
   impl->link_stride = options.link_stride;
-  impl->socket = open_socket(context, ZMQ_ROUTER, options.socket);
-  if (impl->socket == nullptr) {
-    return fail_zmq("open a router");
+  try {
+    impl->socket = open_socket(context, zmq::socket_type::router, options.socket);
+    impl->socket.set(zmq::sockopt::router_mandatory, true);
+  } catch (const zmq::error_t& error) {
+    return fail_zmq("open a router", error);
   }
-  set_int(impl->socket, ZMQ_ROUTER_MANDATORY, 1);
   for (const Endpoint& wanted : endpoints) {
     auto bound = bind_one(impl->socket, wanted);
     if (!bound) {
@@ -127,43 +123,37 @@ Result<Router> Router::bind(Context& context, std::span<const Endpoint> endpoint
 const std::vector<Endpoint>& Router::endpoints() const { return impl_->endpoints; }
 
 Result<bool> Router::receive(Incoming& in, Instant now) {
-  auto* msg = static_cast<zmq_msg_t*>(in.message.handle());
-  for (;;) {
-    if (zmq_msg_recv(msg, impl_->socket, ZMQ_DONTWAIT) < 0) {
-      if (zmq_errno() == EAGAIN) {
-        return false;
+  zmq::message_t& part = part_of(in.message);
+  const auto next = [&](zmq::message_t& into) {
+    return uninterrupted([&] { return impl_->socket.recv(into, zmq::recv_flags::dontwait); }).has_value();
+  };
+  try {
+    while (next(part)) {
+      // The first part is the routing id: libzmq's own are 5 bytes that begin with zero.
+      char routing_id[5];
+      const auto* id = part.data<char>();
+      const bool named_by_us = part.size() == sizeof routing_id && id[0] == 0;
+      if (named_by_us) {
+        std::memcpy(routing_id, id, sizeof routing_id);
       }
-      if (zmq_errno() == EINTR) {
+      if (!part.more() || !next(part)) {
+        ++impl_->dropped;
         continue;
       }
-      return fail_zmq("receive");
-    }
-    // The first part is the routing id: libzmq's own are 5 bytes that begin with zero.
-    char routing_id[5];
-    const auto id = in.message.bytes();
-    const bool named_by_us = id.size() == sizeof routing_id && id[0] == 0;
-    if (named_by_us) {
-      std::memcpy(routing_id, id.data(), sizeof routing_id);
-    }
-    if (zmq_msg_more(msg) == 0 || zmq_msg_recv(msg, impl_->socket, ZMQ_DONTWAIT) < 0) {
-      ++impl_->dropped;
-      continue;
-    }
-    const PeerIdentity identity = parse_peer(zmq_msg_gets(msg, "Peer-Address"));
-    in.several_parts = zmq_msg_more(msg) != 0;
-    if (in.several_parts) {
-      Message rest;
-      auto* part = static_cast<zmq_msg_t*>(rest.handle());
-      while (zmq_msg_recv(part, impl_->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(part) != 0) {
+      in.peer = parse_peer(part);
+      in.several_parts = part.more();
+      for (zmq::message_t rest; in.several_parts && next(rest) && rest.more();) {
       }
+      if (!named_by_us) {
+        ++impl_->dropped;
+        continue;
+      }
+      in.link = impl_->link_of(std::string_view(routing_id, sizeof routing_id), in.peer, now);
+      return true;
     }
-    if (!named_by_us) {
-      ++impl_->dropped;
-      continue;
-    }
-    in.peer = identity;
-    in.link = impl_->link_of(std::string_view(routing_id, sizeof routing_id), identity, now);
-    return true;
+    return false;
+  } catch (const zmq::error_t& error) {
+    return fail_zmq("receive", error);
   }
 }
 
@@ -173,27 +163,22 @@ Result<SendOutcome> Router::send(LinkId link, std::span<const std::uint8_t> fram
     return SendOutcome::link_lost;
   }
   const std::string& id = found->second.routing_id;
-  for (;;) {
-    if (zmq_send(impl_->socket, id.data(), id.size(), ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0) {
-      break;
-    }
-    if (zmq_errno() == EAGAIN) {
+  try {
+    if (!uninterrupted([&] {
+          return impl_->socket.send(zmq::buffer(id), zmq::send_flags::dontwait | zmq::send_flags::sndmore);
+        })) {
       return SendOutcome::would_block;
     }
-    if (zmq_errno() == EHOSTUNREACH) {
-      impl_->forget(link);
-      return SendOutcome::link_lost;
+    // The peer has taken the first part, so it takes this one.
+    (void)uninterrupted([&] { return impl_->socket.send(zmq::buffer(frame.data(), frame.size()), zmq::send_flags::dontwait); });
+    return SendOutcome::sent;
+  } catch (const zmq::error_t& error) {
+    if (error.num() != EHOSTUNREACH) {
+      return fail_zmq("send", error);
     }
-    if (zmq_errno() != EINTR) {
-      return fail_zmq("send");
-    }
+    impl_->forget(link);
+    return SendOutcome::link_lost;
   }
-  while (zmq_send(impl_->socket, frame.data(), frame.size(), ZMQ_DONTWAIT) < 0) {
-    if (zmq_errno() != EINTR) {
-      return fail_zmq("send");
-    }
-  }
-  return SendOutcome::sent;
 }
 
 void Router::forget(LinkId link) { impl_->forget(link); }

@@ -5,19 +5,31 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
+#include <zmq.hpp>
 
 #include "wire/socket/dealer.hpp"
 #include "wire/socket/router.hpp"
 
 namespace muster {
 
+// Thread-safe.
+struct Context::Impl {
+  zmq::context_t context;
+};
+
+// Owned by the thread of its Message.
+[[nodiscard]] inline zmq::message_t& part_of(Message& message) { return *static_cast<zmq::message_t*>(message.handle()); }
+
 // Owned by the thread of its Dealer.
 struct Dealer::Impl {
+  Impl() = default;
   ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
   void read_monitor();
 
-  void* socket{};
-  void* monitor{};
+  zmq::socket_t socket;
+  zmq::socket_t monitor;
   Endpoint endpoint;
   std::deque<LinkChange> changes;
   std::uint64_t dropped{};
@@ -31,11 +43,10 @@ struct Router::Impl {
     PeerIdentity identity;
     Instant heard;
   };
-  ~Impl();
   LinkId link_of(std::string_view routing_id, const PeerIdentity& identity, Instant now);
   void forget(LinkId link);
 
-  void* socket{};
+  zmq::socket_t socket;
   std::vector<Endpoint> endpoints;
   std::unordered_map<std::string, LinkId> by_routing_id;  // looked up, never iterated
   std::unordered_map<LinkId, Peer> peers;

@@ -1,22 +1,34 @@
-// Inside wire/socket only: errno after a failed libzmq call as a Result, and options.
+// Inside wire/socket only: cppzmq's exceptions as Results, and the options of sockets.
 #pragma once
 
-#include <zmq.h>
-
 #include <string>
+#include <utility>
+#include <zmq.hpp>
 
 #include "wire/base/result.hpp"
 #include "wire/socket/context.hpp"
 
 namespace muster {
 
-[[nodiscard]] inline tl::unexpected<Error> fail_zmq(const std::string& what) {
-  const int code = zmq_errno();
-  return fail(code == EADDRINUSE ? Errc::already_exists : Errc::io, what + ": " + zmq_strerror(code));
+[[nodiscard]] inline tl::unexpected<Error> fail_zmq(const std::string& what, const zmq::error_t& error) {
+  return fail(error.num() == EADDRINUSE ? Errc::already_exists : Errc::io, what + ": " + error.what());
 }
 
-// Makes a socket with the limits set; null on failure (errno says why).
-[[nodiscard]] void* open_socket(Context& context, int type, const SocketOptions& options);
-void set_int(void* socket, int option, int value);
+// Calls again while a signal interrupts. For every other error libzmq throws, as the caller must expect.
+template <class Call>
+decltype(auto) uninterrupted(Call&& call) {
+  for (;;) {
+    try {
+      return std::forward<Call>(call)();
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EINTR) {
+        throw;
+      }
+    }
+  }
+}
+
+// A socket with the limits set. Throws zmq::error_t.
+[[nodiscard]] zmq::socket_t open_socket(Context& context, zmq::socket_type type, const SocketOptions& options);
 
 }  // namespace muster
