@@ -1,5 +1,6 @@
 #include "node/exec/launcher.hpp"
 
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -52,6 +53,9 @@ int Launcher::wait_ms() const {
   if (!to_spawn_.empty()) {
     at_most(now_.mono.ns() + 1'000'000);
   }
+  if (pool_.in_flight() > 0) {
+    at_most(now_.mono.ns() + SpawnPool::kPatience.ns());
+  }
   if (shutting_down_) {
     at_most(now_.mono.ns() + kRetryNs);
   } else if (!agent_.is_open() && unended_ == 0) {
@@ -83,6 +87,8 @@ void Launcher::step() {
       }
     } else if (event.data.fd == report_read_fd_) {
       read_reports();
+    } else if (event.data.fd == pool_.fd()) {
+      take_started();
     } else if (event.data.fd == listen_fd_) {
       agent_calls = true;
     } else if (agent_.is_open() && event.data.fd == agent_.fd()) {
@@ -102,6 +108,7 @@ void Launcher::step() {
     on_due(task);
   }
   commit();
+  pool_.help(now_.mono);
   if (agent_calls) {
     accept_agent();
   }

@@ -1,5 +1,5 @@
 // The launcher: parent of all tasks of a node, outliving the agent. It alone knows how tasks end, so
-// it is small, single-threaded and writes what it knows into the run log.
+// it is small and writes what it knows into the run log. One thread decides all; others only start processes.
 //
 //   Start ─► INTENT ─► set up ──┬─► parked ──Go──┐
 //                      │        └────────────────┴─► STARTED ─► running ─► ending ─► ENDED ─► Forget
@@ -24,12 +24,13 @@
 #include "node/exec/process_scan.hpp"
 #include "node/exec/rank_spawn.hpp"
 #include "node/exec/run_log_file.hpp"
+#include "node/exec/spawn_pool.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
 
 namespace muster::node {
 
-// Owned by the only thread of the launcher process.
+// Owned by the main thread of the launcher process.
 class Launcher {
  public:
   struct Options {
@@ -130,6 +131,10 @@ class Launcher {
   void spawn(Task& task);
   [[nodiscard]] Status check_task(const TaskStart& start) const;
   [[nodiscard]] const Result<std::vector<gid_t>>& groups_of(std::uint32_t uid, std::uint32_t gid);
+  void start_rank(Task& task, std::uint32_t rank_index, std::unique_ptr<RankSetup> setup);
+  void take_started();
+  void add_process(Task& task, std::uint32_t rank_index, pid_t pid);
+  void fail_rank(Task& task, std::uint32_t rank_index, int errno_value);
   void read_reports();
   void on_report(const SpawnReport& report);
   void fail_start(Task& task, StartFailure failure);
@@ -142,7 +147,13 @@ class Launcher {
   void on(const command::Signal& signal);
   void on(const command::Forget& forget);
   void on(const command::Shutdown& shutdown);
+  struct Exit {
+    pid_t pid{};
+    int status{};
+    rusage usage{};
+  };
   void reap();
+  [[nodiscard]] bool on_exit(const Exit& exit);
   void on_rank_end(Task& task, Rank& rank, int status);
   void end_ranks(Task& task);
   void on_due(Task& task);
@@ -177,6 +188,7 @@ class Launcher {
   std::map<std::uint64_t, std::unique_ptr<Task>> tasks_;  // by token: in start order
   std::unordered_map<Key, Task*, KeyHash> by_key_;
   std::unordered_map<pid_t, std::pair<Task*, std::size_t>> by_pid_;
+  std::vector<Exit> early_exits_;  // of processes whose start was not known yet
   std::size_t unended_{};
   std::size_t setting_up_alone_{};  // children that may still append to the log
   std::set<std::pair<std::int64_t, std::uint64_t>> due_;
@@ -192,6 +204,7 @@ class Launcher {
   std::int64_t spawns_held_since_ns_{};
   bool done_{};
   std::int64_t idle_since_ns_{};
+  SpawnPool pool_;  // goes first: its threads look at tasks
 };
 
 }  // namespace muster::node

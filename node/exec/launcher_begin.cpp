@@ -187,6 +187,9 @@ Status Launcher::open_descriptors() {
   report_read_fd_ = report[0];
   spawn_settings_.report_fd = report[1];  // blocking for the children
   ::fcntl(report_read_fd_, F_SETFL, O_NONBLOCK);
+  if (auto started = pool_.start(); !started) {
+    return started;
+  }
   auto listening = listen_in(options_.directory);
   if (!listening) {
     return tl::unexpected(listening.error());
@@ -194,6 +197,7 @@ Status Launcher::open_descriptors() {
   listen_fd_ = *listening;
   watch(signal_fd_, EPOLLIN);
   watch(report_read_fd_, EPOLLIN);
+  watch(pool_.fd(), EPOLLIN);
   watch(listen_fd_, EPOLLIN);
   return {};
 }

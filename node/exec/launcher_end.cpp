@@ -84,29 +84,32 @@ void Launcher::begin_shutdown(bool kill_tasks) {
 }
 
 void Launcher::reap() {
-  struct Exit {
-    pid_t pid;
-    int status;
-    rusage usage;
-  };
   std::vector<Exit> exits;
   Exit one{};
   while ((one.pid = ::wait4(-1, &one.status, WNOHANG, &one.usage)) > 0) {
     exits.push_back(one);
   }
   read_reports();  // whatever they reported, they did before they ended
+  take_started();
   now_ = clock_.now();
   for (const Exit& exit : exits) {
-    const auto it = by_pid_.find(exit.pid);
-    if (it == by_pid_.end()) {
-      continue;  // an orphan of some task
+    if (!on_exit(exit) && pool_.in_flight() > 0) {
+      early_exits_.push_back(exit);  // an orphan of some task, or a rank that was faster than the thread that started it
     }
-    auto [task, index] = it->second;
-    by_pid_.erase(it);
-    task->usage.cpu_time_us += cpu_time_us(exit.usage);
-    task->usage.memory_peak_bytes += static_cast<Bytes>(exit.usage.ru_maxrss) * 1024;
-    on_rank_end(*task, task->ranks[index], exit.status);
   }
+}
+
+bool Launcher::on_exit(const Exit& exit) {
+  const auto it = by_pid_.find(exit.pid);
+  if (it == by_pid_.end()) {
+    return false;
+  }
+  auto [task, index] = it->second;
+  by_pid_.erase(it);
+  task->usage.cpu_time_us += cpu_time_us(exit.usage);
+  task->usage.memory_peak_bytes += static_cast<Bytes>(exit.usage.ru_maxrss) * 1024;
+  on_rank_end(*task, task->ranks[index], exit.status);
+  return true;
 }
 
 void Launcher::on_rank_end(Task& task, Rank& rank, int status) {
@@ -149,7 +152,7 @@ void Launcher::end_ranks(Task& task) {
   close_gate(task, 'X');
   if (task.ranks_alive > 0) {
     for (const Rank& rank : task.ranks) {
-      if (rank.alive) {
+      if (rank.alive && rank.pid > 0) {
         ::kill(rank.pid, SIGKILL);  // our child, not reaped yet
       }
     }
@@ -271,7 +274,7 @@ std::vector<ProcessInfo> Launcher::find_leftovers(const Task& task) {
   // can be no other's; what can be another's waits for the end of that one.
   if (!task.recovered) {
     for (const ProcessInfo& info : all) {
-      if (info.parent != traces.launcher || info.is_dead() || by_pid_.contains(info.pid)) {
+      if (info.parent != traces.launcher || info.is_dead() || by_pid_.contains(info.pid) || pool_.is_child(info.pid)) {
         continue;
       }
       const bool may_be_other =
@@ -297,7 +300,7 @@ bool Launcher::has_leftovers(Task& task) {
     // Whatever the ranks left was handed to us: no child but living ranks means nothing is left.
     if (const auto children = own_children();
         children &&
-        std::all_of(children->begin(), children->end(), [this](pid_t pid) { return by_pid_.contains(pid); })) {
+        std::all_of(children->begin(), children->end(), [this](pid_t pid) { return by_pid_.contains(pid) || pool_.is_child(pid); })) {
       return !containment_.give_back(task.group);
     }
   }

@@ -9,6 +9,8 @@
 #include <cerrno>
 
 #include "node/exec/launcher.hpp"
+#include "node/exec/rank_spawn.hpp"
+#include "wire/base/check.hpp"
 #include "wire/model/cpu_list.hpp"
 
 namespace muster::node {
@@ -130,29 +132,80 @@ void Launcher::spawn(Task& task) {
   for (std::uint32_t i = 0; i < start.ranks.size(); ++i) {
     Rank& rank = task.ranks[i];
     rank.end.rank = start.ranks[i].rank;
-    auto pid = spawn_rank(spawn_settings_, {.task = start,
-                                            .rank_index = i,
-                                            .token = task.token,
-                                            .group = task.group,
-                                            .supplementary_groups = *supplementary,
-                                            .gate_fd = gate[0],
-                                            .log_fd = log_.fd()});
-    if (!pid) {
-      fail_start(task, {TaskReason::spawn_failed, 1,
-                        "rank " + std::to_string(rank.end.rank) + ": " + pid.error().text});
+    start_rank(task, i, prepare_rank(spawn_settings_, {.task = start,
+                                                       .rank_index = i,
+                                                       .token = task.token,
+                                                       .group = task.group,
+                                                       .supplementary_groups = *supplementary,
+                                                       .gate_fd = gate[0],
+                                                       .log_fd = log_.fd()}));
+    if (task.failure) {
       break;
-    }
-    rank.pid = *pid;
-    rank.alive = true;
-    ++task.ranks_alive;
-    by_pid_[*pid] = {&task, i};
-    if (!gated) {
-      task.may_append = true;
-      ++setting_up_alone_;
     }
   }
   if (gated) {
     ::close(gate[0]);
+  }
+}
+
+void Launcher::start_rank(Task& task, std::uint32_t rank_index, std::unique_ptr<RankSetup> setup) {
+  Rank& rank = task.ranks[rank_index];
+  rank.alive = true;
+  ++task.ranks_alive;
+  if (setup->gate_fd < 0) {
+    task.may_append = true;
+    ++setting_up_alone_;
+  }
+  if (can_share(*setup)) {
+    pool_.push(std::move(setup));
+  } else if (auto pid = fork_rank(*setup)) {
+    add_process(task, rank_index, *pid);
+  } else {
+    fail_rank(task, rank_index, errno);
+  }
+}
+
+void Launcher::add_process(Task& task, std::uint32_t rank_index, pid_t pid) {
+  task.ranks[rank_index].pid = pid;
+  by_pid_[pid] = {&task, rank_index};
+}
+
+// The kernel gave no process for it.
+void Launcher::fail_rank(Task& task, std::uint32_t rank_index, int errno_value) {
+  Rank& rank = task.ranks[rank_index];
+  rank.alive = false;
+  --task.ranks_alive;
+  appends_no_more(task);
+  fail_start(task, {TaskReason::spawn_failed, 1,
+                    "rank " + std::to_string(rank.end.rank) + ": " +
+                        fail_errno(errno_value, "process can't be created").value().text});
+}
+
+// What the pool's threads have started since the last time, and how.
+void Launcher::take_started() {
+  for (const auto& setup : pool_.take_done()) {
+    const SpawnReport& report = setup->report;
+    const auto it = tasks_.find(report.token);
+    check(it != tasks_.end(), "a task lives as long as its ranks start");
+    Task& task = *it->second;
+    if (report.pid == 0) {
+      fail_rank(task, report.rank_index, report.errno_value);
+      continue;
+    }
+    add_process(task, report.rank_index, report.pid);
+    if (setup->reported) {
+      on_report(report);
+    }
+    const auto exit = std::find_if(early_exits_.begin(), early_exits_.end(),
+                                   [&](const Exit& early) { return early.pid == report.pid; });
+    if (exit != early_exits_.end()) {
+      const Exit found = *exit;
+      early_exits_.erase(exit);
+      (void)on_exit(found);
+    }
+  }
+  if (pool_.in_flight() == 0) {
+    early_exits_.clear();  // orphans of tasks
   }
 }
 

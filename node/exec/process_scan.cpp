@@ -162,27 +162,38 @@ bool signal_process(const ProcessInfo& process, int signal) {
 }
 
 std::optional<std::vector<pid_t>> own_children() {
-  const std::string self = std::to_string(::getpid());
-  auto text = read_file("/proc/" + self + "/task/" + self + "/children");
-  if (!text) {
+  DIR* threads = ::opendir("/proc/self/task");
+  if (threads == nullptr) {
     return std::nullopt;
   }
   std::vector<pid_t> pids;
-  const char* p = text->data();
-  const char* const end = p + text->size();
-  while (p != end) {
-    pid_t pid = 0;
-    auto [after, error] = std::from_chars(p, end, pid);
-    if (error != std::errc{}) {
+  bool told = true;
+  while (const dirent* entry = ::readdir(threads)) {
+    if (entry->d_name[0] == '.') {
+      continue;
+    }
+    const auto text = read_file(std::string("/proc/self/task/") + entry->d_name + "/children");
+    if (!text) {
+      told = false;
       break;
     }
-    pids.push_back(pid);
-    p = after;
-    while (p != end && *p == ' ') {
-      ++p;
+    const char* p = text->data();
+    const char* const end = p + text->size();
+    while (p != end) {
+      pid_t pid = 0;
+      auto [after, error] = std::from_chars(p, end, pid);
+      if (error != std::errc{}) {
+        break;
+      }
+      pids.push_back(pid);
+      p = after;
+      while (p != end && *p == ' ') {
+        ++p;
+      }
     }
   }
-  return pids;
+  ::closedir(threads);
+  return told ? std::optional(pids) : std::nullopt;
 }
 
 }  // namespace muster::node

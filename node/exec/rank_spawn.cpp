@@ -1,10 +1,10 @@
 #include "node/exec/rank_spawn.hpp"
 
 #include <fcntl.h>
-#include <grp.h>
+#include <linux/close_range.h>
 #include <linux/sched.h>
-#include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,10 +13,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <string_view>
-#include <unordered_map>
 
 #include "node/exec/process_scan.hpp"
 #include "node/exec/run_log.hpp"
@@ -24,17 +22,25 @@
 namespace muster::node {
 namespace {
 
-constexpr const char* kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
-
-// Runs in the child, which is single-threaded like its parent, so all of libc may be used.
+// Runs in the child, whose memory may be the launcher's: no allocation, no lock, and system calls where libc's
+// wrappers would speak to other threads.
 class Child {
  public:
-  Child(const SpawnSettings& settings, const RankSpawn& spawn)
-      : settings_(settings), spawn_(spawn), task_(spawn.task), rank_(spawn.task.ranks[spawn.rank_index]) {}
+  Child(RankSetup& setup, bool shares_memory)
+      : settings_(*setup.settings),
+        setup_(setup),
+        task_(*setup.task),
+        rank_(task_.ranks[setup.report.rank_index]),
+        shares_memory_(shares_memory) {}
 
   [[noreturn]] void run() {
+    setup_.pid.store(static_cast<pid_t>(::syscall(SYS_getpid)), std::memory_order_release);
+    setup_.report.pid = setup_.pid.load(std::memory_order_relaxed);
     begin_session();
     enter_groups();
+    if (shares_memory_) {
+      leave_shared_files();
+    }
     bind_cpus();
     set_limits();
     become_user();
@@ -42,8 +48,9 @@ class Child {
       give_up(SpawnStep::directory, errno);
     }
     open_stdio();
-    prepare_command();
-    if (spawn_.gate_fd >= 0) {
+    find_command();
+    read_start_time();
+    if (setup_.gate_fd >= 0) {
       wait_at_gate();
     } else {
       append_started();
@@ -51,24 +58,23 @@ class Child {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::execve(command_.c_str(), arguments_.data(), environment_.data());
+    ::execve(command_, setup_.arguments.data(), setup_.environment.data());
     give_up(SpawnStep::exec, errno);
   }
 
  private:
-  void report(SpawnStep step, int error) const {
-    SpawnReport report;
-    report.token = spawn_.token;
-    report.start_time_ticks = start_time_ticks_;
-    report.wall_ns = started_.ns();
-    report.pid = ::getpid();
-    report.rank_index = spawn_.rank_index;
+  void report(SpawnStep step, int error) {
+    SpawnReport& report = setup_.report;
     report.errno_value = error;
     report.step = step;
+    if (shares_memory_) {
+      setup_.reported = true;
+      return;
+    }
     while (::write(settings_.report_fd, &report, sizeof(report)) < 0 && errno == EINTR) {
     }
   }
-  [[noreturn]] void give_up(SpawnStep step, int error) const {
+  [[noreturn]] void give_up(SpawnStep step, int error) {
     report(step, error);
     ::_exit(127);
   }
@@ -88,32 +94,31 @@ class Child {
     }
   }
 
-  void enter_groups() const {
-    for (int fd : spawn_.group.join_fds()) {
-      if (::pwrite(fd, "0", 1, 0) != 1) {
+  void enter_groups() {
+    for (int fd : setup_.join_fds) {
+      if (fd >= 0 && ::pwrite(fd, "0", 1, 0) != 1) {
         give_up(SpawnStep::group, errno);
       }
     }
   }
 
-  void bind_cpus() const {
-    if (rank_.cpus.empty()) {
-      return;
+  // The launcher's table of files is shared until here and may hold hundreds that a copy would take and exec
+  // would close again: only the low ones are copied.
+  void leave_shared_files() {
+    const int last = std::max({settings_.report_fd, settings_.lock_fd, settings_.null_fd, setup_.log_fd, 2});
+    if (::syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0 && ::unshare(CLONE_FILES) != 0) {
+      give_up(SpawnStep::limits, errno);
     }
-    const std::uint32_t last = *std::max_element(rank_.cpus.begin(), rank_.cpus.end());
-    const std::size_t bytes = CPU_ALLOC_SIZE(last + 1);
-    cpu_set_t* set = CPU_ALLOC(last + 1);
-    CPU_ZERO_S(bytes, set);
-    for (std::uint32_t cpu : rank_.cpus) {
-      CPU_SET_S(cpu, bytes, set);
-    }
-    if (::sched_setaffinity(0, bytes, set) != 0) {
-      give_up(SpawnStep::affinity, errno);
-    }
-    CPU_FREE(set);
   }
 
-  void set_limits() const {
+  void bind_cpus() {
+    const auto& mask = setup_.cpu_mask;
+    if (!mask.empty() && ::syscall(SYS_sched_setaffinity, 0, mask.size() * sizeof(mask[0]), mask.data()) < 0) {
+      give_up(SpawnStep::affinity, errno);
+    }
+  }
+
+  void set_limits() {
     rlimit core{};
     if (::getrlimit(RLIMIT_CORE, &core) == 0) {
       core.rlim_cur = 0;
@@ -125,17 +130,17 @@ class Child {
     ::umask(022);
   }
 
-  void become_user() const {
-    if (!task_.switch_user) {
+  void become_user() {
+    if (!setup_.switch_user) {
       return;
     }
-    if (::geteuid() == 0 || task_.uid != ::geteuid()) {
-      if (::setgroups(spawn_.supplementary_groups.size(), spawn_.supplementary_groups.data()) != 0 ||
-          ::setresgid(task_.gid, task_.gid, task_.gid) != 0 || ::setresuid(task_.uid, task_.uid, task_.uid) != 0) {
-        give_up(SpawnStep::user, errno);
-      }
-      die_with_launcher();  // a change of user clears the death signal
+    const auto& groups = setup_.supplementary_groups;
+    if (::syscall(SYS_setgroups, groups.size(), groups.data()) != 0 ||
+        ::syscall(SYS_setresgid, task_.gid, task_.gid, task_.gid) != 0 ||
+        ::syscall(SYS_setresuid, task_.uid, task_.uid, task_.uid) != 0) {
+      give_up(SpawnStep::user, errno);
     }
+    die_with_launcher();  // a change of user clears the death signal
   }
 
   // Non-blocking open: a FIFO without a peer must not hold the child for ever.
@@ -148,7 +153,7 @@ class Child {
   }
 
   // REQUIRES: descriptors 0 to 2 are open in the launcher, so none of ours is one of them.
-  void open_stdio() const {
+  void open_stdio() {
     const int write_flags = O_WRONLY | O_APPEND | O_CREAT | (task_.truncate_output ? O_TRUNC : 0);
     auto install = [this](const std::string& path, int flags, int target, SpawnStep step) {
       const int fd = path.empty() ? settings_.null_fd : open_file(path, flags);
@@ -165,60 +170,49 @@ class Child {
     }
   }
 
-  static int check_executable(const std::string& path) {
+  static int check_executable(const char* path) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) {
+    if (::stat(path, &info) != 0) {
       return errno;
     }
     if (S_ISDIR(info.st_mode)) {
       return EISDIR;
     }
-    return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
+    return ::faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : errno;
   }
 
   // Finds the command now, as the user and in the directory of the task, so that what is missing is
   // known while the rank is parked.
-  void prepare_command() {
-    environment_texts_ =
-        merge_environment(task_.environment, rank_.environment, attempt_marker(settings_.launcher_id, task_));
-    for (std::string& entry : environment_texts_) {
-      environment_.push_back(entry.data());
-    }
-    environment_.push_back(nullptr);
-    for (const std::string& argument : task_.argv) {
-      arguments_.push_back(const_cast<char*>(argument.c_str()));
-    }
-    arguments_.push_back(nullptr);
-
-    const std::string& name = task_.argv.front();
+  void find_command() {
     int error = ENOENT;
-    if (name.find('/') != std::string::npos) {
-      command_ = name;
-      error = check_executable(name);
-    } else if (!name.empty()) {
-      const std::string path = search_path(environment_texts_);
-      for (std::size_t at = 0; at <= path.size() && error != 0;) {
-        const std::size_t end = std::min(path.find(':', at), path.size());
-        const std::string directory = path.substr(at, end - at);
-        command_ = (directory.empty() ? "." : directory) + "/" + name;
-        const int found = check_executable(command_);
-        if (found == 0 || (found != ENOENT && found != ENOTDIR && error == ENOENT)) {
-          error = found;
-        }
-        at = end + 1;
+    for (const std::string& place : setup_.commands) {
+      const int found = check_executable(place.c_str());
+      if (found == 0) {
+        command_ = place.c_str();
+        return;
+      }
+      if (error == ENOENT && found != ENOENT && (found != ENOTDIR || setup_.commands.size() == 1)) {
+        error = found;
       }
     }
-    if (error != 0) {
-      give_up(SpawnStep::resolve, error);
+    give_up(SpawnStep::resolve, error);
+  }
+
+  void read_start_time() {
+    std::array<char, 1024> text;  // filled by read
+    const int fd = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? 0 : ::read(fd, text.data(), text.size());
+    if (fd >= 0) {
+      ::close(fd);
     }
-    if (auto self = read_process(::getpid())) {
-      start_time_ticks_ = self->start_time_ticks;
+    if (const auto self = parse_stat(std::string_view(text.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0))))) {
+      setup_.report.start_time_ticks = self->start_time_ticks;
     }
   }
 
   // Parked children must not keep other tasks' gates and the agent's connection open.
   void close_inherited() const {
-    std::array<int, 3> keep{settings_.report_fd, settings_.lock_fd, spawn_.gate_fd};
+    std::array<int, 3> keep{settings_.report_fd, settings_.lock_fd, setup_.gate_fd};
     std::sort(keep.begin(), keep.end());
     int next = 3;
     for (int fd : keep) {
@@ -230,13 +224,13 @@ class Child {
     ::syscall(SYS_close_range, next, ~0U, 0);
   }
 
-  void wait_at_gate() const {
+  void wait_at_gate() {
     close_inherited();
     report(SpawnStep::ready, 0);
     char word = 0;
     ssize_t n = 0;
     do {
-      n = ::read(spawn_.gate_fd, &word, 1);
+      n = ::read(setup_.gate_fd, &word, 1);
     } while (n < 0 && errno == EINTR);
     if (n != 1 || word != 'G') {
       ::_exit(125);  // released, or the launcher is gone
@@ -246,38 +240,70 @@ class Child {
   void append_started() {
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
-    started_ = WallTime::from_ns(static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
-    const std::string record =
-        run_log::encode_started(task_.framework, task_.attempt, started_,
-                                {RankProcess{rank_.rank, ::getpid(), start_time_ticks_}}, spawn_.group.directory());
-    const ssize_t n = ::write(spawn_.log_fd, record.data(), record.size());
+    SpawnReport& report = setup_.report;
+    report.wall_ns = static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+    std::string& record = setup_.started_record;
+    run_log::complete_started(record, WallTime::from_ns(report.wall_ns),
+                              {rank_.rank, report.pid, report.start_time_ticks});
+    const ssize_t n = ::write(setup_.log_fd, record.data(), record.size());
     if (n != static_cast<ssize_t>(record.size())) {
       give_up(SpawnStep::log, n < 0 ? errno : ENOSPC);
     }
-    report(SpawnStep::started, 0);
+    this->report(SpawnStep::started, 0);
   }
 
   const SpawnSettings& settings_;
-  const RankSpawn& spawn_;
+  RankSetup& setup_;
   const TaskStart& task_;
   const RankStart& rank_;
-  std::uint64_t start_time_ticks_{};
-  WallTime started_;
-  std::string command_;
-  std::vector<std::string> environment_texts_;
-  std::vector<char*> environment_;
-  std::vector<char*> arguments_;
+  bool shares_memory_;
+  const char* command_{};
 };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kWatched = true;
+#else
+constexpr bool kWatched = false;
+#endif
+#if defined(__x86_64__)
+constexpr bool kClonesIntoGroups = true;
+#else
+constexpr bool kClonesIntoGroups = false;
+#endif
+
+int run_child(void* setup) { Child(*static_cast<RankSetup*>(setup), true).run(); }
+
+#if defined(__x86_64__)
+// clone3 with a stack of its own, which libc does not offer: `child` runs on it and must not return.
+long clone3_on_stack(clone_args& args, int (*child)(void*), void* argument) {
+  long result = SYS_clone3;
+  register int (*function)(void*) asm("r12") = child;
+  register void* parameter asm("r13") = argument;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "mov %%r13, %%rdi\n\t"
+      "call *%%r12\n\t"
+      "ud2\n"
+      "1:"
+      : "+a"(result)
+      : "D"(&args), "S"(sizeof(args)), "r"(function), "r"(parameter)
+      : "rcx", "r11", "memory");
+  return result;
+}
+#endif
 
 }  // namespace
 
-Result<pid_t> spawn_rank(const SpawnSettings& settings, const RankSpawn& spawn) {
+Result<pid_t> fork_rank(RankSetup& setup) {
   pid_t pid = -1;
-  if (spawn.group.clone_fd() >= 0) {
+  if (setup.clone_fd >= 0) {
     clone_args args{};
     args.flags = CLONE_INTO_CGROUP;
     args.exit_signal = SIGCHLD;
-    args.cgroup = static_cast<std::uint64_t>(spawn.group.clone_fd());
+    args.cgroup = static_cast<std::uint64_t>(setup.clone_fd);
     pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof(args)));
   } else {
     pid = ::fork();
@@ -286,75 +312,30 @@ Result<pid_t> spawn_rank(const SpawnSettings& settings, const RankSpawn& spawn) 
     return fail_errno(errno, "process can't be created");
   }
   if (pid == 0) {
-    Child(settings, spawn).run();
+    Child(setup, false).run();
   }
   return pid;
 }
 
-std::string attempt_marker(const std::string& launcher_id, const TaskStart& task) {
-  return "MUSTER_ATTEMPT_KEY=" + launcher_id + ":" + std::to_string(task.framework.value()) + ":" +
-         std::to_string(task.attempt.hi) + ":" + std::to_string(task.attempt.lo);
+bool can_share(const RankSetup& setup) {
+  return !kWatched && setup.gate_fd < 0 && (setup.clone_fd < 0 || kClonesIntoGroups);
 }
 
-std::vector<std::string> merge_environment(const std::vector<std::string>& task, const std::vector<std::string>& rank,
-                                           std::string marker) {
-  std::vector<std::string> merged;
-  merged.reserve(task.size() + rank.size() + 1);
-  std::unordered_map<std::string, std::size_t> places;
-  auto add = [&](const std::string& entry) {
-    const std::size_t equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0 || entry.find('\0') != std::string::npos) {
-      return;
-    }
-    auto [it, is_new] = places.try_emplace(entry.substr(0, equals), merged.size());
-    if (is_new) {
-      merged.push_back(entry);
-    } else {
-      merged[it->second] = entry;
-    }
-  };
-  for (const std::string& entry : task) {
-    add(entry);
+pid_t share_rank(RankSetup& setup, std::span<std::byte> stack) {
+  constexpr int kFlags = CLONE_VM | CLONE_VFORK | CLONE_FILES;
+#if defined(__x86_64__)
+  if (setup.clone_fd >= 0) {
+    clone_args args{};
+    args.flags = kFlags | CLONE_INTO_CGROUP;
+    args.exit_signal = SIGCHLD;
+    args.stack = reinterpret_cast<std::uint64_t>(stack.data());
+    args.stack_size = stack.size();
+    args.cgroup = static_cast<std::uint64_t>(setup.clone_fd);
+    return static_cast<pid_t>(clone3_on_stack(args, run_child, &setup));
   }
-  for (const std::string& entry : rank) {
-    add(entry);
-  }
-  add(marker);
-  return merged;
-}
-
-std::string search_path(const std::vector<std::string>& environment) {
-  for (const std::string& entry : environment) {
-    if (entry.starts_with("PATH=")) {
-      return entry.substr(5);
-    }
-  }
-  return kDefaultPath;
-}
-
-Result<std::vector<gid_t>> user_groups(std::uint32_t uid, std::uint32_t gid) {
-  std::vector<char> buffer(16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  int error = 0;
-  while ((error = ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found)) == ERANGE &&
-         buffer.size() < (std::size_t{1} << 22U)) {
-    buffer.resize(buffer.size() * 2);
-  }
-  if (found == nullptr) {
-    return fail(Errc::not_found, "user id " + std::to_string(uid) + " is unknown on this node" +
-                                     (error != 0 ? std::string(": ") + std::strerror(error) : std::string()));
-  }
-  std::vector<gid_t> groups(64);
-  int count = static_cast<int>(groups.size());
-  if (::getgrouplist(found->pw_name, gid, groups.data(), &count) < 0) {
-    groups.resize(static_cast<std::size_t>(count));
-    if (::getgrouplist(found->pw_name, gid, groups.data(), &count) < 0) {
-      return fail(Errc::io, "groups of user " + std::string(found->pw_name) + " can't be read");
-    }
-  }
-  groups.resize(static_cast<std::size_t>(count));
-  return groups;
+#endif
+  const int pid = ::clone(run_child, stack.data() + stack.size(), kFlags | SIGCHLD, &setup);
+  return pid < 0 ? -errno : pid;
 }
 
 }  // namespace muster::node

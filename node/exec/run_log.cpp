@@ -161,6 +161,23 @@ std::string encode_started(FrameworkId framework, const AttemptId& attempt, Wall
   return end_record(out);
 }
 
+void complete_started(std::string& record, WallTime started, const RankProcess& process) {
+  const auto patch = [&record](std::size_t at, std::uint64_t value, std::size_t bytes) {
+    for (std::size_t i = 0; i < bytes; ++i) {
+      record[at + i] = static_cast<char>(static_cast<std::uint8_t>(value >> (8U * i)));
+    }
+  };
+  constexpr std::size_t kTime = kHeaderBytes + 24;      // behind the attempt
+  constexpr std::size_t kProcess = kTime + 8 + 4;       // behind the number of processes
+  patch(kTime, static_cast<std::uint64_t>(started.ns()), 8);
+  patch(kProcess, process.rank, 4);
+  patch(kProcess + 4, static_cast<std::uint32_t>(process.pid), 4);
+  patch(kProcess + 8, process.start_time_ticks, 8);
+  const std::string_view bytes(record);
+  patch(8, crc32c(bytes.substr(kHeaderBytes)), 4);
+  patch(12, crc32c(bytes.substr(0, 12)), 4);
+}
+
 std::string encode_ended(const event::Ended& ended) {
   ByteWriter out = begin_record(Type::ended);
   put_ended(out, ended);

@@ -51,6 +51,8 @@ struct Contents {
 [[nodiscard]] std::string encode_intent(const TaskStart& task);
 [[nodiscard]] std::string encode_started(FrameworkId framework, const AttemptId& attempt, WallTime started,
                                          const std::vector<RankProcess>& processes, const std::string& group);
+// Writes the time and the process into an encoded STARTED of one process; allocates nothing.
+void complete_started(std::string& record, WallTime started, const RankProcess& process);
 [[nodiscard]] std::string encode_ended(const event::Ended& ended);
 [[nodiscard]] std::string encode_forgotten(FrameworkId framework, const AttemptId& attempt);
 // A whole file that decodes to the same tasks.

@@ -69,10 +69,12 @@ Status RunLogFile::rewrite(const std::string& directory, const run_log::Head& he
     ::unlink(next.c_str());
     return fail_errno(error, next);
   }
-  if (fd_ >= 0) {
-    ::close(fd_);
+  if (fd_ < 0) {
+    fd_ = fd;
+  } else {
+    ::dup3(fd, fd_, O_CLOEXEC);  // the number stays: children keep the low ones
+    ::close(fd);
   }
-  fd_ = fd;
   records_ = records;
   unwritten_.clear();
   unwritten_records_ = 0;
