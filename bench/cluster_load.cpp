@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -63,6 +64,22 @@ double own_cpu_seconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// Cpus that were busy on this machine, all processes together, since the boot.
+double machine_cpu_seconds() {
+  std::ifstream in("/proc/stat");
+  std::string name;
+  double user = 0;
+  double nice = 0;
+  double system = 0;
+  double idle = 0;
+  double io = 0;
+  double irq = 0;
+  double soft = 0;
+  double steal = 0;
+  in >> name >> user >> nice >> system >> idle >> io >> irq >> soft >> steal;
+  return (user + nice + system + irq + soft + steal) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 double per_second(std::uint64_t after, std::uint64_t before, double seconds) {
   return static_cast<double>(after - before) / seconds;
 }
@@ -98,12 +115,14 @@ FullPhase measure_full(LoadCluster& load, MasterProcess& master, const Arguments
   const LoadCounts before = load.counts();
   const ThreadSeconds threads_before = master.thread_seconds();
   const double cpu_before = own_cpu_seconds();
+  const double machine_before = machine_cpu_seconds();
   const double begun = seconds_now();
   must(master, load.run({}, Duration::from_ns(static_cast<std::int64_t>(a.seconds * 1e9))));
   FullPhase full;
   full.seconds = seconds_now() - begun;
   const LoadCounts& after = load.counts();
   const double s = full.seconds;
+  const double machine_cpu = (machine_cpu_seconds() - machine_before) / s;
   const double offers = per_second(after.offers, before.offers, s);
   const double launches = per_second(after.launches, before.launches, s);
   const double updates = per_second(after.updates, before.updates, s);
@@ -141,7 +160,9 @@ FullPhase measure_full(LoadCluster& load, MasterProcess& master, const Arguments
   }
   out["master_cpu_by_thread"] = threads;
   out["master_cpu"] = master_cpu;
-  out["load_cpu"] = (own_cpu_seconds() - cpu_before) / s;
+  const double load_cpu = (own_cpu_seconds() - cpu_before) / s;
+  out["load_cpu"] = load_cpu;
+  out["other_processes_cpu"] = std::max(0.0, machine_cpu - master_cpu - load_cpu);  // more than a little: measure again
   out["master_ns_per_message"] = master_cpu * 1e9 / std::max(1.0, full.messages_per_second);
   return full;
 }

@@ -31,7 +31,7 @@ struct LoadOptions {
   std::uint32_t cpus = 64;     // of a node; a task each when packed
   bool packed = true;
   bool hold = false;           // tasks run until finish_held()
-  std::uint32_t window = 1024;               // accepts under way, all frameworks together
+  std::uint32_t window = 256;                // accepts under way, all frameworks together
   std::uint32_t updates_per_frame_max = 64;  // packed; more: a link joins the updates of its nodes
   Duration stall = Duration::from_seconds(5);
 };
