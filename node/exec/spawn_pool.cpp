@@ -1,11 +1,7 @@
 #include "node/exec/spawn_pool.hpp"
 
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <system_error>
 
 #include "node/exec/rank_spawn.hpp"
@@ -31,16 +27,14 @@ SpawnPool::~SpawnPool() {
   for (RankSetup* setup : in_flight_) {
     delete setup;
   }
-  if (wake_fd_ >= 0) {
-    ::close(wake_fd_);
-  }
 }
 
 Status SpawnPool::start() {
-  wake_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (wake_fd_ < 0) {
-    return fail_errno(errno, "launcher: eventfd");
+  auto wakeup = Wakeup::open();
+  if (!wakeup) {
+    return tl::unexpected(wakeup.error());
   }
+  wakeup_.emplace(*std::move(wakeup));
   while (threads_.size() < kThreadsMin) {
     try {
       add_thread();
@@ -70,8 +64,7 @@ void SpawnPool::push(std::unique_ptr<RankSetup> setup) {
 }
 
 std::vector<std::unique_ptr<RankSetup>> SpawnPool::take_done() {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t n = ::read(wake_fd_, &count, sizeof(count));
+  wakeup_->drain();
   RankSetup* list = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -142,8 +135,7 @@ void SpawnPool::work() {
     setup->next = done_;
     done_ = setup;
     if (wake) {
-      constexpr std::uint64_t kOne = 1;
-      [[maybe_unused]] const ssize_t n = ::write(wake_fd_, &kOne, sizeof(kOne));
+      wakeup_->notify();
     }
   }
 }

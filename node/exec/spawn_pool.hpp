@@ -5,15 +5,16 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "node/exec/rank_setup.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
+#include "wire/ring/wakeup.hpp"
 
 namespace muster::node {
 
@@ -29,7 +30,7 @@ class SpawnPool {
   // The threads live as long as the pool: a rank dies with the thread that started it.
   [[nodiscard]] Status start();
   // Readable when take_done() has something.
-  [[nodiscard]] int fd() const { return wake_fd_; }
+  [[nodiscard]] int fd() const { return wakeup_->fd(); }
 
   void push(std::unique_ptr<RankSetup> setup);
   // What has been started, or failed, since the last call: report is filled when reported, else the child died at once
@@ -48,7 +49,7 @@ class SpawnPool {
   void work();
   void add_thread();
 
-  int wake_fd_{-1};
+  std::optional<Wakeup> wakeup_;  // once started
   std::vector<std::thread> threads_;
   std::vector<RankSetup*> in_flight_;
   std::uint64_t started_seen_{};

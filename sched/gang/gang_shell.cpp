@@ -11,12 +11,15 @@
 namespace muster::gang {
 namespace {
 
-enum Tag : Poller::Tag { kMaster = 1, kUsers, kSignals };
+enum Tag : Poller::Tag { kMaster = 1, kUsers, kSignals, kStore };
 
 constexpr int kBatchMax = 512;                     // frames per wake-up and socket
 constexpr std::size_t kUserFramesMax = 20'000;     // that slow users have not taken
 constexpr Duration kUserRetry = Duration::from_ms(10);
 constexpr std::size_t kUserLinksMax = 4096;
+// Written at once, without the writer's thread: two wake-ups take longer than a small batch on a fast disk.
+constexpr std::size_t kSmallBatchOps = 4;
+constexpr Duration kFastWrite = Duration::from_us(600);
 constexpr Duration kStatusEvery = Duration::from_seconds(60);
 constexpr Duration kUserSilence = Duration::from_seconds(600);
 
@@ -28,14 +31,16 @@ constexpr Duration kUserSilence = Duration::from_seconds(600);
 
 }  // namespace
 
-GangShell::GangShell(GangPlan plan, LockFile lock, SqliteStore store, Dealer master, Router users)
+GangShell::GangShell(GangPlan plan, LockFile lock, SqliteStore store, Wakeup stored, Dealer master, Router users)
     : plan_(std::move(plan)),
       lock_(std::move(lock)),
       store_(std::move(store)),
+      writer_(store_, std::move(stored)),
       master_(std::move(master)),
       users_(std::move(users)) {
   poller_.add(master_, kMaster);
   poller_.add(users_, kUsers);
+  poller_.add_fd(writer_.fd(), kStore);
 }
 
 Result<std::unique_ptr<GangShell>> GangShell::open(Context& context, GangPlan plan) {
@@ -51,6 +56,10 @@ Result<std::unique_ptr<GangShell>> GangShell::open(Context& context, GangPlan pl
   if (!store) {
     return tl::unexpected(store.error());
   }
+  auto stored = Wakeup::open();
+  if (!stored) {
+    return tl::unexpected(stored.error());
+  }
   auto master = Dealer::connect(context, plan.master);
   if (!master) {
     return tl::unexpected(master.error());
@@ -59,7 +68,7 @@ Result<std::unique_ptr<GangShell>> GangShell::open(Context& context, GangPlan pl
   if (!users) {
     return tl::unexpected(users.error());
   }
-  std::unique_ptr<GangShell> shell(new GangShell(std::move(plan), *std::move(lock), *std::move(store),
+  std::unique_ptr<GangShell> shell(new GangShell(std::move(plan), *std::move(lock), *std::move(store), *std::move(stored),
                                                  *std::move(master), *std::move(users)));
   if (auto started = shell->start(); !started) {
     return tl::unexpected(started.error());
@@ -165,10 +174,9 @@ Status GangShell::settle() {
     std::move(out.to_master.begin(), out.to_master.end(), std::back_inserter(to_master_));
     std::move(out.to_users.begin(), out.to_users.end(), std::back_inserter(to_users_));
     if (out.store) {
-      if (auto committed = store_.commit(*out.store); !committed) {
-        return committed;
+      if (auto written = write(*std::move(out.store)); !written) {
+        return written;
       }
-      core_->on_stored(out.store->number, now());
     }
     send_to_master();
     send_to_users();
@@ -177,6 +185,25 @@ Status GangShell::settle() {
     }
   }
   return {};
+}
+
+Status GangShell::write(StoreBatch batch) {
+  if (batch.ops.size() > kSmallBatchOps || last_write_ > kFastWrite) {
+    last_write_ = last_write_ / 2;  // tried again some batches later
+    writer_.begin(std::move(batch));
+    return {};
+  }
+  const Instant begun = now().mono;
+  auto status = store_.commit(batch);
+  last_write_ = now().mono - begun;
+  return on_written({batch.number, std::move(status)});
+}
+
+Status GangShell::on_written(const StoreWriter::Done& done) {
+  if (done.status) {
+    core_->on_stored(done.number, now());
+  }
+  return done.status;
 }
 
 void GangShell::send_to_master() {
@@ -246,9 +273,26 @@ Status GangShell::run(const SignalFd& signals) {
         read_master();
       } else if (event.tag == kUsers) {
         read_users();
+      } else if (event.tag == kStore) {
+        if (const auto done = writer_.take()) {
+          if (auto written = on_written(*done); !written) {
+            return written;
+          }
+        }
       } else if (const auto signal = signals.next()) {
         log::info("leaving on signal " + std::to_string(*signal) + ": running jobs go on; " + core_->status_text());
-        return settle();
+        for (;;) {
+          if (auto settled = settle(); !settled) {
+            return settled;
+          }
+          const auto done = writer_.finish();
+          if (!done) {
+            return {};
+          }
+          if (auto written = on_written(*done); !written) {
+            return written;
+          }
+        }
       }
     }
     if (core_->next_timer() <= now().mono) {

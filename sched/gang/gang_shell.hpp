@@ -1,8 +1,9 @@
-// GangShell: the gang daemon around its core: sockets, store, clock, signals. Owned by the thread that calls run().
+// GangShell: the gang daemon around its core: sockets, store, clock, signals. Owned by the thread that calls run();
+// the writer has a thread of its own.
 //
-//   users ⇄ ROUTER DIR/gang.ipc ⇄ [core] ⇄ DEALER ⇄ master          [core] → batch → SQLite → on_stored
+//   users ⇄ ROUTER DIR/gang.ipc ⇄ [core] ⇄ DEALER ⇄ master          [core] → batch → [writer] SQLite → on_stored
 //
-// What came in during one wake-up is one transaction.
+// What came in while a batch was written is the next transaction.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 
 #include "sched/gang/gang_core.hpp"
 #include "sched/gang/store_sqlite.hpp"
+#include "sched/gang/store_writer.hpp"
 #include "wire/daemon/lock_file.hpp"
 #include "wire/daemon/signals.hpp"
 #include "wire/socket/dealer.hpp"
@@ -36,11 +38,13 @@ class GangShell {
   [[nodiscard]] Status run(const SignalFd& signals);
 
  private:
-  GangShell(GangPlan plan, LockFile lock, SqliteStore store, Dealer master, Router users);
+  GangShell(GangPlan plan, LockFile lock, SqliteStore store, Wakeup stored, Dealer master, Router users);
   [[nodiscard]] Status start();
   void read_master();
   void read_users();
-  [[nodiscard]] Status settle();       // flush, commit, flush…
+  [[nodiscard]] Status settle();       // flush, write, flush…
+  [[nodiscard]] Status write(StoreBatch batch);
+  [[nodiscard]] Status on_written(const StoreWriter::Done& done);
   void send_to_master();
   void send_to_users();
   void log_status();
@@ -49,6 +53,8 @@ class GangShell {
   GangPlan plan_;
   LockFile lock_;
   SqliteStore store_;
+  StoreWriter writer_;
+  Duration last_write_;                // how long the last small batch took
   Dealer master_;
   Router users_;
   SystemClock clock_;
