@@ -56,4 +56,25 @@ TEST_CASE("an example without a cluster says where it looked") {
   CHECK(hello.err.find(cluster.dir()) != std::string::npos);
 }
 
+TEST_CASE("a framework that lives elsewhere builds against the installed SDK and runs") {
+  LocalCluster cluster;
+  cluster.up({"--nodes", "1", "--cpus", "2"});
+  const std::string prefix = cluster.work() + "/prefix";
+  Child install({"cmake", "--install", MUSTER_BINARY_DIR, "--prefix", prefix, "--component", "sdk"}, cluster.child_options());
+  REQUIRE(install.wait().exit_code == 0);
+  Child build({"sh", "-c",
+               "cp " MUSTER_SOURCE_DIR "/examples/hello_framework.cpp mine.cpp && "
+               "PKG_CONFIG_PATH=$(dirname $(find " + prefix + " -name muster-client.pc)) && export PKG_CONFIG_PATH && "
+               "c++ -o mine mine.cpp $(pkg-config --cflags --libs muster-client)"},
+              cluster.child_options());
+  const Outcome built = build.wait(Duration::from_seconds(120));
+  INFO(built.out << built.err);
+  REQUIRE(built.exit_code == 0);
+  Child mine({cluster.work() + "/mine"}, cluster.child_options());
+  const Outcome ran = mine.wait();
+  INFO(ran.out << ran.err);
+  CHECK(ran.exit_code == 0);
+  CHECK(count_lines(ran.out, "is finished on cpus ") == 2);
+}
+
 }  // namespace muster::system_test
