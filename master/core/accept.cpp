@@ -138,20 +138,23 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
       pools.insert(at, {offer.node, offer.resources});
     }
   }
+  auto at = pools.end();  // of the launch before: those of one node mostly follow each other
   for (std::size_t i = 0; i < count; ++i) {
     const fb::LaunchEntry* launch = launches->Get(static_cast<flatbuffers::uoffset_t>(i));
     const NodeIndex node{launch->node()};
-    const std::string what = "attempt " + to_string(from_fb(launch->attempt()));
+    const auto what = [launch] { return "attempt " + to_string(from_fb(launch->attempt())); };
     if (launch->shape() >= plan.shapes.size() || launch->spec() >= specs) {
-      return refused(message, BadLaunch, what,
+      return refused(message, BadLaunch, what(),
                      "it names shape " + std::to_string(launch->shape()) + " of " + std::to_string(plan.shapes.size()) +
                          " and specification " + std::to_string(launch->spec()) + " of " + std::to_string(specs));
     }
-    const auto at = std::lower_bound(pools.begin(), pools.end(), node,
-                                     [](const Pool& pool, NodeIndex n) { return pool.node < n; });
+    if (at == pools.end() || at->node != node) {
+      at = std::lower_bound(pools.begin(), pools.end(), node,
+                            [](const Pool& pool, NodeIndex n) { return pool.node < n; });
+    }
     if (at == pools.end() || at->node != node) {
       const std::string name = nodes.has(node) ? nodes[node].name : "index " + std::to_string(node.value());
-      return refused(message, NotInOffer, "node " + name, what + " runs on a node that no named offer is of");
+      return refused(message, NotInOffer, "node " + name, what() + " runs on a node that no named offer is of");
     }
     const Resources& shape = plan.shapes[launch->shape()];
     if (!shape.fits_in(at->left)) {
@@ -160,7 +163,7 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
         continue;
       }
       return refused(message, NotInOffer, missing_subject(shape, at->left, nodes[node].name),
-                     what + " asks for more than its offers have left: " + shape.shortfall(at->left));
+                     what() + " asks for more than its offers have left: " + shape.shortfall(at->left));
     }
     at->left -= shape;
     if (nodes[node].lost) {
@@ -205,6 +208,7 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
   }
 
   std::vector<SpecIndex> specs(message.specs() == nullptr ? 0 : message.specs()->size(), kNoSpec);
+  SpecIndex& recent = framework_out[framework.value()].recent_spec;
   FrameBytes storage;
   for (flatbuffers::uoffset_t i = 0; i < launches->size(); ++i) {
     if (plan.dropped[i] != 0) {
@@ -213,10 +217,17 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
     const fb::LaunchEntry& launch = *launches->Get(i);
     SpecIndex& spec = specs[launch.spec()];
     if (spec == kNoSpec) {
-      const auto* bytes = message.specs()->Get(launch.spec())->data();
-      const auto read = verify_spec(std::span(bytes->data(), bytes->size()), storage);
-      spec = tasks.add_spec(std::span(bytes->data(), bytes->size()),
-                            read ? std::string(text_of((*read)->name())) : std::string{});
+      const auto* data = message.specs()->Get(launch.spec())->data();
+      const std::span bytes(data->data(), data->size());
+      // The elements of an array come with one specification in many accepts.
+      if (tasks.is_spec(recent, bytes)) {
+        spec = recent;
+        tasks.keep_spec(spec);
+      } else {
+        const auto read = verify_spec(bytes, storage);
+        spec = tasks.add_spec(bytes, read ? std::string(text_of((*read)->name())) : std::string{});
+        recent = spec;
+      }
     }
     const NodeIndex node{launch.node()};
     const TaskIndex index = tasks.add(framework, node, from_fb(launch.attempt()));

@@ -112,8 +112,7 @@ struct MasterCore::Impl final : Allocator::Sink {
 
   // ---- tasks (status.cpp)
   void on_update(Link& link, const fb::Update& message, Now now);
-  void take_update(NodeIndex node, FrameworkIndex framework, const fb::UpdateEntry& entry,
-                   const fb::UpdateDetail* detail, Now now);
+  void take_update(std::uint32_t channel, const fb::UpdateEntry& entry, const fb::UpdateDetail* detail, Now now);
   void apply_update(TaskIndex task, const fb::UpdateEntry& entry, const fb::UpdateDetail* detail, Now now);
   // The master's own word that an attempt is over: kept, told with seq 0.
   void declare(TaskIndex task, TaskState state, TaskReason reason, Now now);

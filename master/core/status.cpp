@@ -21,24 +21,35 @@ void MasterCore::Impl::on_update(Link& link, const fb::Update& message, Now now)
   }
   const auto* owners = message.frameworks();
   const auto* details = message.details();
+  // Looked up when it changes: the updates of a node mostly follow each other.
+  FrameworkIndex framework = kNoFramework;
+  std::uint32_t channel = kNone;
+  const fb::UpdateEntry* before = nullptr;
   for (const fb::UpdateEntry* entry : *message.entries()) {
-    const FrameworkIndex framework = owners != nullptr && entry->framework() < owners->size()
-                                         ? frameworks.find(FrameworkId{owners->Get(entry->framework())})
-                                         : kNoFramework;
-    if (!speaks_for(link, NodeIndex{entry->node()}) || framework == kNoFramework || entry->seq() == 0) {
+    if (before == nullptr || before->node() != entry->node() || before->framework() != entry->framework()) {
+      framework = owners != nullptr && entry->framework() < owners->size()
+                      ? frameworks.find(FrameworkId{owners->Get(entry->framework())})
+                      : kNoFramework;
+      channel = framework != kNoFramework && speaks_for(link, NodeIndex{entry->node()})
+                    ? channel_of(NodeIndex{entry->node()}, framework)
+                    : kNone;
+      before = entry;
+    }
+    if (channel == kNone || entry->seq() == 0) {
       ++probe.updates_foreign;
       continue;
     }
     const fb::UpdateDetail* detail = details != nullptr && entry->detail() != 0 && entry->detail() <= details->size()
                                          ? details->Get(entry->detail() - 1U)
                                          : nullptr;
-    take_update(NodeIndex{entry->node()}, framework, *entry, detail, now);
+    take_update(channel, *entry, detail, now);
   }
 }
 
-void MasterCore::Impl::take_update(NodeIndex node, FrameworkIndex framework, const fb::UpdateEntry& entry,
-                                   const fb::UpdateDetail* detail, Now now) {
-  const std::uint32_t place = channel_of(node, framework);
+void MasterCore::Impl::take_update(std::uint32_t place, const fb::UpdateEntry& entry, const fb::UpdateDetail* detail,
+                                   Now now) {
+  const NodeIndex node = channels[place].node;
+  const FrameworkIndex framework = channels[place].framework;
   const AttemptId attempt = from_fb(entry.attempt());
   const auto state = static_cast<TaskState>(entry.state());
   TaskIndex task = tasks.find(framework, attempt);

@@ -33,7 +33,8 @@ class Slots {
     Place& place = place_at(slot);
     check(place.used, "slots: a place is given back twice");
     place.used = false;
-    place.value = T{};
+    std::destroy_at(&place.value);
+    std::construct_at(&place.value);
     ++place.generation;
     free_.push_back(slot);
     --count_;

@@ -1,5 +1,7 @@
 #include "master/table/task_table.hpp"
 
+#include <algorithm>
+
 namespace muster::master {
 namespace {
 
@@ -118,6 +120,10 @@ SpecIndex TaskTable::add_spec(std::span<const std::uint8_t> bytes, std::string n
   spec.name = std::move(name);
   spec.references = 1;
   return SpecIndex{slot};
+}
+
+bool TaskTable::is_spec(SpecIndex spec, std::span<const std::uint8_t> bytes) const {
+  return specs_.used(spec.value()) && std::ranges::equal(specs_[spec.value()].bytes, bytes);
 }
 
 void TaskTable::drop_spec(SpecIndex spec) {

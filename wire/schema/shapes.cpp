@@ -97,17 +97,20 @@ fb::ShapeT to_shape_object(const Resources& resources) {
 }
 
 std::uint16_t ShapeTable::place_of(const Resources& resources) {
+  if (!shapes_.empty() && shapes_[last_] == resources) {
+    return last_;
+  }
   auto& places = by_hash_[hash_of(resources)];
   for (const std::uint16_t place : places) {
     if (shapes_[place] == resources) {
-      return place;
+      return last_ = place;
     }
   }
   check(!full(), "shape table: more than 65,535 shapes in one frame");
   const auto place = static_cast<std::uint16_t>(shapes_.size());
   shapes_.push_back(resources);
   places.push_back(place);
-  return place;
+  return last_ = place;
 }
 
 flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>> ShapeTable::build(
@@ -123,6 +126,7 @@ flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>> ShapeTa
 void ShapeTable::clear() {
   shapes_.clear();
   by_hash_.clear();
+  last_ = 0;
 }
 
 }  // namespace muster

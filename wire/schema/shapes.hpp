@@ -28,6 +28,7 @@ class ShapeTable {
 
  private:
   std::vector<Resources> shapes_;
+  std::uint16_t last_{};  // asked for: mostly the next one too
   std::unordered_map<std::uint64_t, std::vector<std::uint16_t>> by_hash_;  // looked up, never iterated
 };
 

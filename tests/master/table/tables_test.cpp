@@ -170,6 +170,40 @@ TEST_CASE("the node table's history tells what changed since, or that it is too 
   CHECK_FALSE(nodes.changes_since(mark, changed));
 }
 
+TEST_CASE("a specification is known again by its bytes while somebody keeps it") {
+  TaskTable tasks;
+  const std::vector<std::uint8_t> one{1, 2, 3};
+  const std::vector<std::uint8_t> other{1, 2, 4};
+  CHECK_FALSE(tasks.is_spec(kNoSpec, one));
+  const SpecIndex spec = tasks.add_spec(one, "one");
+  CHECK(tasks.is_spec(spec, one));
+  CHECK_FALSE(tasks.is_spec(spec, other));
+  tasks.keep_spec(spec);
+  tasks.drop_spec(spec);
+  CHECK(tasks.is_spec(spec, one));
+  tasks.drop_spec(spec);
+  CHECK_FALSE(tasks.is_spec(spec, one));
+  // Its place is used again by another.
+  REQUIRE(tasks.add_spec(other, "other") == spec);
+  CHECK_FALSE(tasks.is_spec(spec, one));
+  CHECK(tasks.is_spec(spec, other));
+}
+
+TEST_CASE("attempts of one array are told apart by the index") {
+  TaskTable tasks;
+  std::vector<TaskIndex> rows;
+  for (std::uint32_t lo = 0; lo < 1000; ++lo) {
+    rows.push_back(tasks.add(FrameworkIndex(lo % 2), NodeIndex(0), AttemptId{7, lo}));
+  }
+  for (std::uint32_t lo = 0; lo < 1000; lo += 3) {
+    tasks.remove(rows[lo]);
+  }
+  for (std::uint32_t lo = 0; lo < 1000; ++lo) {
+    CHECK(tasks.find(FrameworkIndex(lo % 2), AttemptId{7, lo}) == (lo % 3 == 0 ? TaskIndex{} : rows[lo]));
+    CHECK(tasks.find(FrameworkIndex(1 - lo % 2), AttemptId{7, lo}).is_none());
+  }
+}
+
 TEST_CASE("equal attempt ids of two frameworks are two tasks") {
   TaskTable tasks;
   const AttemptId id{0, 1};
