@@ -14,6 +14,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "bench/gang_client.hpp"
 #include "bench/raw/raw_spawn.hpp"
@@ -24,11 +25,14 @@ extern char** environ;
 namespace muster::bench {
 namespace {
 
+constexpr std::uint32_t kCpusPerNode = 64;
+
 struct Options {
   std::string muster;
-  std::uint32_t slots{64};
+  std::vector<std::uint32_t> slots{16, 64, 512};
   std::uint32_t array_elements{4000};
   std::uint32_t submits{2000};
+  std::uint32_t cli_submits{200};
   std::uint32_t gangs{200};
   std::uint32_t latency_samples{100};
   double raw_seconds{2};
@@ -74,16 +78,19 @@ double percentile(std::vector<double> values, double p) {
   std::exit(1);
 }
 
-// A cluster of one node with more slots than cores, gone with the object.
+// A cluster with more slots than cores, gone with the object.
 class Cluster {
  public:
-  Cluster(const Options& options) : muster_(options.muster) {
+  Cluster(const Options& options, std::uint32_t slots) : muster_(options.muster) {
     char name[] = "/tmp/muster-bench-XXXXXX";
     if (mkdtemp(name) == nullptr) {
       give_up("can't make a folder under /tmp");
     }
     dir_ = name;
-    if (run_command({muster_, "up", "--dir", dir_, "--nodes", "1", "--cpus", std::to_string(options.slots)}, true) != 0) {
+    const std::uint32_t cpus = std::min(slots, kCpusPerNode);
+    if (run_command({muster_, "up", "--dir", dir_, "--http-port", "0", "--nodes", std::to_string(slots / cpus), "--cpus",
+                     std::to_string(cpus)},
+                    true) != 0) {
       give_up("'" + muster_ + " up' failed; see above");
     }
   }
@@ -100,17 +107,19 @@ class Cluster {
   std::string dir_;
 };
 
-double jobs_per_second(GangClient& gang, const std::vector<std::uint64_t>& jobs, std::uint64_t elements, double begun_ms) {
-  std::uint64_t completed = 0;
-  for (const std::uint64_t job : jobs) {
-    const auto end = gang.wait(job, Duration::from_seconds(300));
-    if (!end) {
-      give_up(end.error().text);
-    }
-    completed += end->completed;
+// The value, or the end of the program.
+template <class T>
+T need(Result<T> result) {
+  if (!result) {
+    give_up(result.error().text);
   }
-  if (completed != elements) {
-    give_up(std::to_string(completed) + " of " + std::to_string(elements) + " jobs completed");
+  return *std::move(result);
+}
+
+double jobs_per_second(GangClient& gang, const std::vector<std::uint64_t>& jobs, std::uint64_t elements, double begun_ms) {
+  const auto end = need(gang.wait(jobs, Duration::from_seconds(600)));
+  if (end.completed != elements) {
+    give_up(std::to_string(end.completed) + " of " + std::to_string(elements) + " jobs completed");
   }
   return static_cast<double>(elements) / ((now_ms() - begun_ms) / 1000);
 }
@@ -127,9 +136,7 @@ std::vector<double> start_latencies(GangClient& gang, const Options& options, co
     const double begun = now_ms();
     GangClient::NoOp job;
     job.argv = {self, "--stamp", fifo};
-    if (const auto submitted = gang.submit(job); !submitted) {
-      give_up(submitted.error().text);
-    }
+    (void)need(gang.submit(job));
     double stamp = 0;
     if (read(in, &stamp, sizeof stamp) != sizeof stamp) {
       give_up("no stamp from the task");
@@ -142,6 +149,109 @@ std::vector<double> start_latencies(GangClient& gang, const Options& options, co
   return latencies;
 }
 
+std::vector<double> command_times(const Options& options, std::vector<std::string> command, const std::string& dir, int times) {
+  command.insert(command.begin(), options.muster);
+  command.insert(command.begin() + 2, {"--dir", dir});
+  std::vector<double> out;
+  for (int i = 0; i < times; ++i) {
+    const double begun = now_ms();
+    if (run_command(command, true) != 0) {
+      give_up("'muster " + command[1] + "' failed; see above");
+    }
+    out.push_back(now_ms() - begun);
+  }
+  return out;
+}
+
+// Two clients, as two users would: every submit is a process of its own.
+double submit_by_commands(const Options& options, const std::string& dir) {
+  const double begun = now_ms();
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 2; ++client) {
+    clients.emplace_back([&] {
+      (void)command_times(options, {"submit", "-o", "/dev/null", "--", "/bin/true"}, dir, static_cast<int>(options.cli_submits / 2));
+    });
+  }
+  for (std::thread& client : clients) {
+    client.join();
+  }
+  return begun;
+}
+
+nlohmann::ordered_json measure(const Options& options, Context& context, std::uint32_t slots, double bare_spawn_per_second,
+                               double floor_ms) {
+  nlohmann::ordered_json out;
+  out["slots"] = slots;
+  Cluster cluster(options, slots);
+  auto gang = need(GangClient::connect(context, cluster.dir()));
+  const auto rate = [&](const char* name, double per_second) {
+    out[std::string(name) + "_per_second"] = per_second;
+    out[std::string(name) + "_ratio_to_bare_spawn"] = per_second / bare_spawn_per_second;
+  };
+
+  const std::vector<double> idle = start_latencies(gang, options, cluster.dir());
+  out["submit_to_start_p50_ms"] = percentile(idle, 0.5);
+  out["submit_to_start_p99_ms"] = percentile(idle, 0.99);
+  out["submit_to_start_in_round_trips_and_spawn"] = percentile(idle, 0.5) / floor_ms;
+
+  GangClient::NoOp array;
+  array.array_elements = options.array_elements;
+  double begun = now_ms();
+  rate("array_jobs", jobs_per_second(gang, {need(gang.submit(array))}, options.array_elements, begun));
+
+  begun = now_ms();
+  rate("separate_jobs", jobs_per_second(gang, need(gang.submit_many({}, options.submits)), options.submits, begun));
+
+  begun = submit_by_commands(options, cluster.dir());
+  GangClient::NoOp last;  // behind all of them: the queue is first in, first out
+  rate("command_jobs", jobs_per_second(gang, {need(gang.submit(last))}, 1, begun) * (options.cli_submits + 1));
+
+  GangClient::NoOp four;
+  four.ntasks = 4;
+  begun = now_ms();
+  const double gang_rate = jobs_per_second(gang, need(gang.submit_many(four, options.gangs)), options.gangs, begun);
+  out["gangs_of_4_per_second"] = gang_rate;
+  out["gang_processes_ratio_to_bare_spawn"] = 4 * gang_rate / bare_spawn_per_second;
+
+  // Busy: half of the slots turn over no-op jobs all the time.
+  GangClient::NoOp noise;
+  noise.array_elements = 1'000'000;
+  noise.array_throttle = std::max(1U, slots / 2);
+  const std::uint64_t noise_job = need(gang.submit(noise));
+  const std::vector<double> busy = start_latencies(gang, options, cluster.dir());
+  if (auto ended = gang.cancel(noise_job); !ended) {
+    give_up(ended.error().text);
+  }
+  (void)need(gang.wait({noise_job}, Duration::from_seconds(60)));
+  out["submit_to_start_busy_p50_ms"] = percentile(busy, 0.5);
+  out["submit_to_start_busy_p99_ms"] = percentile(busy, 0.99);
+
+  out["command_submit_p50_ms"] =
+      percentile(command_times(options, {"submit", "-o", "/dev/null", "--", "/bin/true"}, cluster.dir(), 30), 0.5);
+  out["command_queue_p50_ms"] = percentile(command_times(options, {"queue"}, cluster.dir(), 30), 0.5);
+  std::vector<double> cancels;
+  for (int i = 0; i < 15; ++i) {
+    const std::uint64_t job = need(gang.submit(GangClient::NoOp{.argv = {"/bin/sleep", "100"}}));
+    cancels.push_back(command_times(options, {"cancel", std::to_string(job)}, cluster.dir(), 1).front());
+  }
+  out["command_cancel_p50_ms"] = percentile(cancels, 0.5);
+  out["command_run_true_p50_ms"] = percentile(command_times(options, {"run", "--", "/bin/true"}, cluster.dir(), 20), 0.5);
+  return out;
+}
+
+void print(const nlohmann::ordered_json& out) {
+  for (const auto& [key, value] : out.items()) {
+    if (value.is_array()) {
+      for (const auto& part : value) {
+        std::printf("\n");
+        print(part);
+      }
+    } else {
+      std::printf("%-44s %12.3f\n", key.c_str(), value.get<double>());
+    }
+  }
+}
+
 int run(const Options& options) {
   if (access(options.muster.c_str(), X_OK) != 0) {
     give_up("there is no program " + options.muster + "; name it with --muster");
@@ -149,68 +259,18 @@ int run(const Options& options) {
   nlohmann::ordered_json out;
   const RawSpawn raw_spawn = measure_spawn(options.raw_seconds);
   const RawRoundTrip raw_trip = measure_round_trip("ipc", options.raw_seconds);
-  out["slots"] = options.slots;
   out["bare_spawn_per_second"] = raw_spawn.per_second_two_threads;
   out["bare_spawn_ms"] = raw_spawn.one_p50_ms;
   out["bare_round_trip_ms"] = raw_trip.p50_ms;
-
-  Cluster cluster(options);
   Context context;
-  auto gang = GangClient::connect(context, cluster.dir());
-  if (!gang) {
-    give_up(gang.error().text);
+  for (const std::uint32_t slots : options.slots) {
+    out["by_slots"].push_back(
+        measure(options, context, slots, raw_spawn.per_second_two_threads, 3 * raw_trip.p50_ms + raw_spawn.one_p50_ms));
   }
-  const std::vector<double> idle = start_latencies(*gang, options, cluster.dir());
-  out["submit_to_start_p50_ms"] = percentile(idle, 0.5);
-  out["submit_to_start_p99_ms"] = percentile(idle, 0.99);
-  out["submit_to_start_in_round_trips_and_spawn"] =
-      percentile(idle, 0.5) / (3 * raw_trip.p50_ms + raw_spawn.one_p50_ms);
-
-  GangClient::NoOp array;
-  array.array_elements = options.array_elements;
-  double begun = now_ms();
-  const auto array_job = gang->submit(array);
-  if (!array_job) {
-    give_up(array_job.error().text);
-  }
-  const double array_rate = jobs_per_second(*gang, {*array_job}, options.array_elements, begun);
-  out["array_jobs_per_second"] = array_rate;
-  out["array_jobs_ratio_to_bare_spawn"] = array_rate / raw_spawn.per_second_two_threads;
-
-  begun = now_ms();
-  const auto separate = gang->submit_many({}, options.submits);
-  if (!separate) {
-    give_up(separate.error().text);
-  }
-  const double separate_rate = jobs_per_second(*gang, *separate, options.submits, begun);
-  out["separate_jobs_per_second"] = separate_rate;
-  out["separate_jobs_ratio_to_bare_spawn"] = separate_rate / raw_spawn.per_second_two_threads;
-
-  GangClient::NoOp four;
-  four.ntasks = 4;
-  begun = now_ms();
-  const auto gangs = gang->submit_many(four, options.gangs);
-  if (!gangs) {
-    give_up(gangs.error().text);
-  }
-  const double gang_rate = jobs_per_second(*gang, *gangs, options.gangs, begun);
-  out["gangs_of_4_per_second"] = gang_rate;
-  out["gang_processes_ratio_to_bare_spawn"] = 4 * gang_rate / raw_spawn.per_second_two_threads;
-
-  std::vector<double> cli;
-  for (int i = 0; i < 10; ++i) {
-    begun = now_ms();
-    run_command({options.muster, "run", "--dir", cluster.dir(), "--", "/bin/true"}, true);
-    cli.push_back(now_ms() - begun);
-  }
-  out["cli_run_true_p50_ms"] = percentile(cli, 0.5);
-
   if (options.json) {
     std::cout << out.dump(2) << "\n";
-    return 0;
-  }
-  for (const auto& [key, value] : out.items()) {
-    std::printf("%-44s %12.3f\n", key.c_str(), value.get<double>());
+  } else {
+    print(out);
   }
   return 0;
 }
@@ -225,9 +285,13 @@ int main(int argc, char** argv) {
   options.muster = std::filesystem::path(self).parent_path().parent_path() / "sched" / "muster";
   CLI::App app{"No-op throughput and start latency of a local cluster, as ratios to this machine's raw limits."};
   app.add_option("--muster", options.muster, "the muster program; default: of this build");
-  app.add_option("--slots", options.slots, "cpus the node advertises")->capture_default_str();
+  app.add_option("--slots", options.slots, "cpus that the nodes advertise, 64 at most on each; several: one cluster after the other")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
   app.add_option("--array", options.array_elements, "elements of the no-op array")->capture_default_str();
   app.add_option("--submits", options.submits, "separate no-op jobs")->capture_default_str();
+  app.add_option("--command-submits", options.cli_submits, "no-op jobs submitted by 'muster submit'")->capture_default_str();
   app.add_option("--gangs", options.gangs, "gangs of 4 ranks")->capture_default_str();
   app.add_option("--samples", options.latency_samples, "latency samples")->capture_default_str();
   app.add_option("--raw-seconds", options.raw_seconds, "seconds for each raw limit")->capture_default_str();

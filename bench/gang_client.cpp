@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <map>
+#include <algorithm>
 
 #include "wire/daemon/machine.hpp"
 
@@ -63,6 +63,7 @@ FrameBytes GangClient::submit_frame(const NoOp& job) {
   spec.stdout_path = "/dev/null";
   if (job.array_elements != 0) {
     spec.array.emplace_back(1U, job.array_elements, 1U);
+    spec.array_throttle = job.array_throttle;
   }
   return pack_frame<fb::Submit>({}, submit);
 }
@@ -101,52 +102,83 @@ Result<std::vector<std::uint64_t>> GangClient::submit_many(const NoOp& job, std:
   return jobs;
 }
 
-Result<GangClient::Progress> GangClient::progress(std::uint64_t job) {
-  fb::QueryJobsT query;
-  query.request = ++request_;
-  query.deadline_ms = 10'000;
-  query.jobs = {job};
-  auto bytes = client_.call(pack_frame<fb::QueryJobs>({}, query), query.request, in(Duration::from_seconds(10)));
+Result<GangClient::Progress> GangClient::progress(std::vector<std::uint64_t>& jobs) {
+  constexpr std::size_t kPage = 1000;
+  Progress sum;
+  std::vector<std::uint64_t> left;
+  for (std::size_t at = 0; at < jobs.size(); at += kPage) {
+    fb::QueryJobsT query;
+    query.request = ++request_;
+    query.deadline_ms = 10'000;
+    query.jobs.assign(jobs.begin() + static_cast<std::ptrdiff_t>(at),
+                      jobs.begin() + static_cast<std::ptrdiff_t>(std::min(jobs.size(), at + kPage)));
+    query.limit = kPage;
+    auto bytes = client_.call(pack_frame<fb::QueryJobs>({}, query), query.request, in(Duration::from_seconds(10)));
+    if (!bytes) {
+      return tl::unexpected(bytes.error());
+    }
+    auto frame = answer_of(*bytes);
+    if (!frame) {
+      return tl::unexpected(frame.error());
+    }
+    const auto* list = (*frame)->body_as_JobList();
+    if (list == nullptr || list->jobs() == nullptr || list->jobs()->size() != query.jobs.size()) {
+      return fail(Errc::not_found, "the gang's answer lacks some of our jobs");
+    }
+    for (const fb::JobRow* row : *list->jobs()) {
+      std::uint64_t completed = 0;
+      std::uint64_t failed = 0;
+      if (row->counts() != nullptr) {
+        for (const fb::StateCount* count : *row->counts()) {
+          completed += count->state() == fb::JobState::Completed ? count->count() : 0;
+          failed += count->state() > fb::JobState::Completed ? count->count() : 0;
+        }
+      }
+      if (completed + failed < row->elements_total()) {
+        left.push_back(row->job());
+      }
+      sum.total += row->elements_total();
+      sum.completed += completed;
+      sum.failed += failed;
+    }
+  }
+  jobs = std::move(left);
+  return sum;
+}
+
+Result<GangClient::Progress> GangClient::wait(const std::vector<std::uint64_t>& jobs, Duration limit) {
+  const Instant deadline = in(limit);
+  std::vector<std::uint64_t> last{jobs.back()};  // most end in their order: the last says when to look at all
+  while (true) {
+    std::vector<std::uint64_t> left = last.empty() ? jobs : last;
+    auto now = progress(left);
+    if (!now || (left.empty() && last.empty())) {
+      return now;
+    }
+    if (left.empty()) {
+      last.clear();
+      continue;
+    }
+    if (SystemClock{}.now().mono > deadline) {
+      return fail(Errc::timed_out,
+                  std::to_string(left.size()) + " of " + std::to_string(jobs.size()) + " jobs have not ended in time");
+    }
+    usleep(now->completed * 5 < now->total * 4 ? 20'000 : 5'000);
+  }
+}
+
+Status GangClient::cancel(std::uint64_t job) {
+  fb::CancelT cancel;
+  cancel.request = ++request_;
+  cancel.deadline_ms = 10'000;
+  cancel.jobs.push_back(std::make_unique<fb::JobRangeT>());
+  cancel.jobs.back()->job = job;
+  auto bytes = client_.call(pack_frame<fb::Cancel>({}, cancel), cancel.request, in(Duration::from_seconds(10)));
   if (!bytes) {
     return tl::unexpected(bytes.error());
   }
   auto frame = answer_of(*bytes);
-  if (!frame) {
-    return tl::unexpected(frame.error());
-  }
-  const auto* list = (*frame)->body_as_JobList();
-  if (list == nullptr || list->jobs() == nullptr || list->jobs()->size() != 1) {
-    return fail(Errc::not_found, "job " + std::to_string(job) + " is not in the gang's answer");
-  }
-  const fb::JobRow* row = list->jobs()->Get(0);
-  Progress progress;
-  progress.total = row->elements_total();
-  if (row->counts() != nullptr) {
-    for (const fb::StateCount* count : *row->counts()) {
-      if (count->state() == fb::JobState::Completed) {
-        progress.completed += count->count();
-      } else if (count->state() > fb::JobState::Completed) {
-        progress.failed += count->count();
-      }
-    }
-  }
-  return progress;
-}
-
-Result<GangClient::Progress> GangClient::wait(std::uint64_t job, Duration limit) {
-  const Instant deadline = in(limit);
-  while (true) {
-    auto now = progress(job);
-    if (!now || now->completed + now->failed >= now->total) {
-      return now;
-    }
-    if (SystemClock{}.now().mono > deadline) {
-      return fail(Errc::timed_out, "job " + std::to_string(job) + ": " + std::to_string(now->completed) + " of " +
-                                       std::to_string(now->total) + " completed in time");
-    }
-    const double left = 1.0 - static_cast<double>(now->completed) / static_cast<double>(now->total);
-    usleep(left > 0.2 ? 50'000 : 5'000);
-  }
+  return frame ? Status() : tl::unexpected(frame.error());
 }
 
 }  // namespace muster::bench

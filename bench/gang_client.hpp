@@ -20,6 +20,7 @@ class GangClient {
     std::uint32_t ntasks{1};
     std::uint32_t nodes{0};
     std::uint32_t array_elements{0};  // 0: no array
+    std::uint32_t array_throttle{0};  // most elements at once; 0: no bound
     std::uint32_t cpus_milli{1000};
   };
   // Answered after the job is on durable record.
@@ -32,9 +33,11 @@ class GangClient {
     std::uint64_t completed{};
     std::uint64_t failed{};  // ended in any other way
   };
-  [[nodiscard]] Result<Progress> progress(std::uint64_t job);
-  // Waits until every element of `job` has ended, or the deadline.
-  [[nodiscard]] Result<Progress> wait(std::uint64_t job, Duration limit);
+  // Of all these jobs together; those that have ended drop out of `jobs`, which must not be empty.
+  [[nodiscard]] Result<Progress> progress(std::vector<std::uint64_t>& jobs);
+  // Waits until every element of these jobs has ended, or the deadline.
+  [[nodiscard]] Result<Progress> wait(const std::vector<std::uint64_t>& jobs, Duration limit);
+  [[nodiscard]] Status cancel(std::uint64_t job);
 
  private:
   explicit GangClient(RequestClient client) : client_(std::move(client)) {}
