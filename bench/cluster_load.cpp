@@ -247,7 +247,13 @@ Json run(const Arguments& a) {
     must(master, load->drain());
     const std::uint64_t tasks = load->counts().tasks_checked;
     out["tasks_running"] = tasks;
-    out["master_rss_bytes_running"] = master.resident_bytes();
+    const std::uint64_t running = master.resident_bytes();
+    const std::uint64_t offered = out["master_rss_bytes_all_offered"].get<std::uint64_t>();
+    out["master_rss_bytes_running"] = running;
+    out["master_rss_bytes_per_node"] =
+        static_cast<double>(offered - out["master_rss_bytes_connected"].get<std::uint64_t>()) / options.nodes;
+    out["master_rss_bytes_per_task"] =
+        (static_cast<double>(running) - static_cast<double>(offered)) / std::max(1.0, static_cast<double>(tasks));
     return out;
   }
   const FullPhase full = measure_full(*load, master, a, out);

@@ -193,7 +193,7 @@ Status LoadCluster::run(const Pace& pace, Duration how_long) {
 Status LoadCluster::drain() {
   return turn_until(
       [&] {
-        return options_.hold ? counts_.launches == counts_.accepts * tasks_per_accept_ : in_flight_ == 0;
+        return in_flight_ == 0;
       },
       "the last tasks");
 }
