@@ -98,7 +98,7 @@ void MasterCore::Impl::emit_inventory(Link& link, FrameworkOut& todo, Now now, M
       const auto endpoint = builder.CreateString(node.endpoint);
       const auto reason = builder.CreateString(node.drain_reason);
       rows.push_back(fb::CreateInventoryNode(builder, changed[at].value(), name, node.state(), capacity, list,
-                                             switch_name, endpoint, node.topology_hash, reason));
+                                             switch_name, endpoint, node.topology_hash, reason, 0, node.boot));
     }
     const auto vector = builder.CreateVector(rows);
     send(link, builder, fb::CreateInventory(builder, nodes.version(), full && first, at < changed.size(), vector), now,

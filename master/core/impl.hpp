@@ -48,11 +48,17 @@ class ChunkMarks {
   std::vector<std::uint8_t> dirty_;
 };
 
+// An attempt that a framework asks about, and the boot of its node that it was meant for.
+struct Asked {
+  AttemptId attempt;
+  std::uint32_t boot{};
+};
+
 // A framework's question about an attempt on a node that has not been heard in this epoch.
 struct Question {
   FrameworkIndex framework;
   Incarnation incarnation;  // of the life that asked
-  AttemptId attempt;
+  Asked asked;
 };
 
 enum class OfferEnd : std::uint8_t { accepted, declined, expired, rescinded };
@@ -150,8 +156,8 @@ struct MasterCore::Impl final : Allocator::Sink {
   void kill_task(TaskIndex task, const fb::Kill& message, Now now);
   void on_reconcile(Link& link, const fb::Frame& frame, const flatbuffers::Vector<const fb::LiveTask*>* live,
                     const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* names, Now now);
-  void reconcile(FrameworkIndex framework, const AttemptId& attempt, std::string_view node_name, Now now);
-  void reconcile_on(FrameworkIndex framework, const AttemptId& attempt, NodeIndex node);
+  void reconcile(FrameworkIndex framework, const Asked& asked, std::string_view node_name, Now now);
+  void reconcile_on(FrameworkIndex framework, const Asked& asked, NodeIndex node);
   void answer_questions(NodeIndex node);
   void on_questions_timer(Now now);
   void forward_to_node(Link& link, const fb::Message& message);

@@ -102,7 +102,11 @@ void MasterCore::Impl::report_known(TaskIndex index, TaskState reported, Now now
   if (is_terminal(task.state)) {
     return;  // its stored update waits for the framework
   }
-  confirm(task);
+  if (defect(&MasterDefects::repeat_known_launches) && task.spec != kNoSpec && task.launch_sent) {
+    task.launch_due = true;
+  } else {
+    confirm(task);
+  }
   task_marks.mark(index.slot);
   if (reported == TaskState::prepared && task.state == TaskState::launching) {
     task.state = TaskState::prepared;
@@ -143,7 +147,7 @@ void MasterCore::Impl::report_unknown(NodeIndex node, FrameworkIndex framework, 
   task.confirmed = true;
   task.launch_sent = true;
   task.two_step = report.gang() != 0;
-  task.go_sent = state == TaskState::running;
+  task.go_sent = true;  // for all that is known
   book(index);
   if (state == TaskState::prepared) {
     task.release_wanted = task.release_due = true;  // nobody knows whether its Go left

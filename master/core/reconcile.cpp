@@ -15,16 +15,17 @@ void MasterCore::Impl::on_reconcile(
                      "its node's name is not in the frame");
       continue;
     }
-    reconcile(link.framework, from_fb(task->attempt()), text_of(names->Get(task->node_name())), now);
+    reconcile(link.framework, {from_fb(task->attempt()), task->boot()}, text_of(names->Get(task->node_name())),
+              now);
   }
 }
 
-void MasterCore::Impl::reconcile(FrameworkIndex framework, const AttemptId& attempt, std::string_view node_name,
-                                 Now now) {
+void MasterCore::Impl::reconcile(FrameworkIndex framework, const Asked& asked, std::string_view node_name, Now now) {
+  const AttemptId& attempt = asked.attempt;
   const TaskIndex task = tasks.find(framework, attempt);
   const NodeIndex node = task.is_none() ? nodes.find(node_name) : tasks[task].node;
   if (node != kNoNode) {
-    reconcile_on(framework, attempt, node);
+    reconcile_on(framework, asked, node);
     return;
   }
   // The node has not been heard in this epoch: it may still come with the task.
@@ -39,7 +40,7 @@ void MasterCore::Impl::reconcile(FrameworkIndex framework, const AttemptId& atte
     if (found == questions.end()) {
       found = questions.emplace(std::string(node_name), std::vector<Question>{}).first;
     }
-    found->second.push_back({framework, frameworks[framework].incarnation, attempt});
+    found->second.push_back({framework, frameworks[framework].incarnation, asked});
     if (!questions_armed) {
       questions_armed = true;
       timers.add(deadline, TimerKind::questions, 0);
@@ -48,7 +49,8 @@ void MasterCore::Impl::reconcile(FrameworkIndex framework, const AttemptId& atte
 }
 
 // The node is known in this epoch.
-void MasterCore::Impl::reconcile_on(FrameworkIndex framework, const AttemptId& attempt, NodeIndex node) {
+void MasterCore::Impl::reconcile_on(FrameworkIndex framework, const Asked& asked, NodeIndex node) {
+  const AttemptId& attempt = asked.attempt;
   if (const TaskIndex task = tasks.find(framework, attempt); !task.is_none()) {
     // A stored update that waits in the queue is the answer.
     if (!(tasks[task].unacknowledged && tasks[task].queued)) {
@@ -61,6 +63,9 @@ void MasterCore::Impl::reconcile_on(FrameworkIndex framework, const AttemptId& a
   }
   if (nodes[node].lost) {
     say(framework, {attempt, node, TaskState::lost, TaskReason::node_lost});
+  } else if (asked.boot != nodes[node].boot && !defect(&MasterDefects::never_seen_too_early)) {
+    // A power cut may have taken the node's record of it: that it is not there proves nothing.
+    say(framework, {attempt, node, TaskState::lost, TaskReason::node_rebooted});
   } else {
     say(framework, {attempt, node, TaskState::not_started, TaskReason::never_seen});
   }
@@ -75,7 +80,7 @@ void MasterCore::Impl::answer_questions(NodeIndex node) {
   questions.erase(found);
   for (const Question& question : asked) {
     if (frameworks[question.framework].incarnation == question.incarnation) {
-      reconcile_on(question.framework, question.attempt, node);
+      reconcile_on(question.framework, question.asked, node);
     }
   }
 }
@@ -88,7 +93,7 @@ void MasterCore::Impl::on_questions_timer(Now) {
   for (const auto& [name, list] : asked) {
     for (const Question& question : list) {
       if (frameworks[question.framework].incarnation == question.incarnation) {
-        say(question.framework, {question.attempt, kNoNode, TaskState::lost, TaskReason::node_lost});
+        say(question.framework, {question.asked.attempt, kNoNode, TaskState::lost, TaskReason::node_lost});
       }
     }
   }

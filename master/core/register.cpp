@@ -154,6 +154,7 @@ void MasterCore::Impl::register_node(Link& link, const Peer& peer, const fb::Nod
   const bool rebooted = !node.boot_id.empty() && !boot_id.empty() && node.boot_id != boot_id;
   node.incarnation = link.state.incarnation();
   node.boot_id = boot_id;
+  node.boot = registration.boot();
   node.switch_name = text_of(registration.switch_name());
   node.endpoint = text_of(registration.endpoint());
   node.version = text_of(registration.version());

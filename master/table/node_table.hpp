@@ -20,6 +20,7 @@ struct Node {
   // Identity: what its last Register said.
   std::string name;
   std::string boot_id;
+  std::uint32_t boot{};             // its boot number; 0 = it does not say
   std::string switch_name;
   std::string endpoint;
   std::string version;

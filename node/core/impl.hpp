@@ -70,6 +70,7 @@ struct NodeCore::Impl {
   // ---- the launcher
   bool launcher_up{};
   bool launcher_seen{};
+  std::string boot;                // the boot id its run log goes by: what it knows is all that ran since
   bool leaving{};                  // the node ends: nothing is started any more
   std::vector<LauncherCommand> to_launcher;
 

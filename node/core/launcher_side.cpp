@@ -24,6 +24,7 @@ void NodeCore::Impl::take_hello(const LauncherHello& hello, Now now) {
   const bool first = !launcher_seen;
   launcher_up = true;
   launcher_seen = true;
+  boot = hello.boot_id.empty() ? config.boot_id : hello.boot_id;
   to_launcher.clear();
   fence_done = false;
   std::set<CpuKey> named;

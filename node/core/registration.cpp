@@ -2,6 +2,7 @@
 #include <map>
 
 #include "node/core/impl.hpp"
+#include "node/exec/crc32c.hpp"
 #include "wire/schema/shapes.hpp"
 
 namespace muster::node {
@@ -30,6 +31,12 @@ class Places {
   std::map<T, std::uint16_t> places_;
 };
 
+// Two boots of a node share a number once in four thousand million.
+std::uint32_t boot_number(std::string_view boot_id) {
+  const std::uint32_t number = crc32c(boot_id);
+  return number != 0 ? number : 1;
+}
+
 }  // namespace
 
 FrameBytes NodeCore::Impl::build_register() {
@@ -53,7 +60,7 @@ FrameBytes NodeCore::Impl::build_register() {
   const std::uint64_t hash = config.topology.hash();
   const auto topology = fb::CreateTopology(builder, hash, builder.CreateVectorOfStructs(pus));
   const auto name = builder.CreateString(config.name);
-  const auto boot_id = builder.CreateString(config.boot_id);
+  const auto boot_id = builder.CreateString(boot);
   const auto capacity = to_fb(builder, config.capacity);
   const auto attributes = builder.CreateVectorOfStrings(config.attributes);
   const auto switch_name = builder.CreateString(config.switch_name);
@@ -65,7 +72,7 @@ FrameBytes NodeCore::Impl::build_register() {
   const auto version = builder.CreateString(kVersionText.data(), kVersionText.size());
   const auto node = fb::CreateNodeRegistration(builder, name, boot_id, capacity, attributes, switch_name, endpoint, hash,
                                                topology, memory.drained, drain_reason, tasks, shape_vector, name_vector,
-                                               version, memory.highest_epoch.value());
+                                               version, memory.highest_epoch.value(), boot_number(boot));
   const auto nodes = builder.CreateVector(&node, 1);
   return finish_frame(builder, next_head(), fb::CreateRegister(builder, nodes));
 }

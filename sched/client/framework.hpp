@@ -43,6 +43,7 @@ struct NodeInfo {
   std::string switch_name;
   std::string endpoint;
   std::string drain_reason;
+  std::uint32_t boot{};         // tells this boot from any other of the node; 0: it does not say
 };
 
 struct TaskUpdate {
@@ -99,6 +100,9 @@ struct Want {
 struct LiveAttempt {
   AttemptId attempt;
   std::string node;
+  // NodeInfo::boot when the attempt was accepted. Of an attempt that its node does not know, only the same boot can
+  // prove that it never ran; otherwise it ends as lost.
+  std::uint32_t boot{};
 };
 
 class Framework {

@@ -160,7 +160,7 @@ void MasterLink::kill(const AttemptId& attempt, NodeIndex node, const KillOption
   if (!connected()) {
     return;
   }
-  const fb::AttemptRef ref(to_fb(attempt), node.value(), 0);
+  const fb::AttemptRef ref(to_fb(attempt), node.value(), options.boot);
   if (!impl_->pending.empty()) {
     if (auto* last = std::get_if<PendingKill>(&impl_->pending.back());
         last != nullptr && last->options.grace == options.grace && last->options.signal == options.signal &&

@@ -48,7 +48,12 @@ class MasterLink {
   void request(std::vector<Want> wants);
   void suppress();
   void revive();
-  struct KillOptions { Duration grace = Duration::from_seconds(5); int signal = 15; bool only_signal = false; };
+  struct KillOptions {
+    Duration grace = Duration::from_seconds(5);
+    int signal = 15;
+    bool only_signal = false;
+    std::uint32_t boot = 0;  // of its node, as in LiveAttempt
+  };
   void kill(const AttemptId& attempt, NodeIndex node, const KillOptions& options);
   void acknowledge(NodeIndex node, std::uint64_t seq);
   void reconcile(std::span<const LiveAttempt> attempts);

@@ -149,6 +149,7 @@ void MasterLink::Impl::on_inventory(const fb::Inventory& inventory, Now now) {
     info.switch_name = text_of(entry.switch_name());
     info.endpoint = text_of(entry.endpoint());
     info.drain_reason = text_of(entry.drain_reason());
+    info.boot = entry.boot();
     by_name[info.name] = info.index;
     nodes[info.index] = info;
     changed.push_back(std::move(info));

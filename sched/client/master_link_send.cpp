@@ -23,7 +23,7 @@ struct LiveList {
     if (fresh) {
       list.names.push_back(attempt.node);
     }
-    list.tasks.emplace_back(to_fb(attempt.attempt), place->second, 0);
+    list.tasks.emplace_back(to_fb(attempt.attempt), place->second, attempt.boot);
   }
   return list;
 }

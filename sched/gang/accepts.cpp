@@ -113,6 +113,7 @@ void GangCore::Impl::send_kill(const OutKill& kill) {
   client::MasterLink::KillOptions options;
   options.grace = Duration::from_ms(place->job->spec().kill_grace_ms());
   options.only_signal = kill.only_signal;
+  options.boot = place->live->record.boots[place->member];
   if (kill.signal != 0) {
     options.signal = kill.signal;
   }

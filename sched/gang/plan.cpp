@@ -186,7 +186,9 @@ class GangCore::Impl::Pass {
     live.cpus.resize(pieces.size());
     for (const Piece& piece : pieces) {
       rooms_[piece.room].left -= job.shape.need(piece.ranks, g_.memory_per_cpu);
-      live.record.nodes.push_back(g_.link.node(rooms_[piece.room].node)->name);
+      const client::NodeInfo& node = *g_.link.node(rooms_[piece.room].node);
+      live.record.nodes.push_back(node.name);
+      live.record.boots.push_back(node.boot);
       live.record.ranks.push_back(piece.ranks);
     }
     ++g_.live_total;

@@ -56,25 +56,34 @@ class Reader {
 
 }  // namespace
 
-FrameBytes pack_places(const std::vector<std::string>& nodes, const std::vector<std::uint32_t>& ranks) {
+FrameBytes pack_places(const AttemptRecord& attempt) {
   FrameBytes out;
-  put32(out, static_cast<std::uint32_t>(nodes.size()));
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    put_text(out, nodes[i]);
-    put32(out, i < ranks.size() ? ranks[i] : 0);
+  put32(out, static_cast<std::uint32_t>(attempt.nodes.size()));
+  for (std::size_t i = 0; i < attempt.nodes.size(); ++i) {
+    put_text(out, attempt.nodes[i]);
+    put32(out, i < attempt.ranks.size() ? attempt.ranks[i] : 0);
+  }
+  for (std::size_t i = 0; i < attempt.nodes.size(); ++i) {
+    put32(out, i < attempt.boots.size() ? attempt.boots[i] : 0);
   }
   return out;
 }
 
-bool unpack_places(const FrameBytes& bytes, std::vector<std::string>& nodes, std::vector<std::uint32_t>& ranks) {
+bool unpack_places(const FrameBytes& bytes, AttemptRecord& attempt) {
   Reader reader(bytes);
   const std::uint32_t count = reader.u32();
   if (count > kEntriesMax) {
     return false;
   }
   for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
-    nodes.push_back(reader.text());
-    ranks.push_back(reader.u32());
+    attempt.nodes.push_back(reader.text());
+    attempt.ranks.push_back(reader.u32());
+  }
+  attempt.boots.resize(attempt.nodes.size());  // an earlier version wrote none
+  if (!reader.done()) {
+    for (std::uint32_t& boot : attempt.boots) {
+      boot = reader.u32();
+    }
   }
   return reader.done();
 }

@@ -9,11 +9,10 @@
 
 namespace muster::gang {
 
-// By member: node name and ranks.
-[[nodiscard]] FrameBytes pack_places(const std::vector<std::string>& nodes, const std::vector<std::uint32_t>& ranks);
-// False when the bytes are not what pack_places makes.
-[[nodiscard]] bool unpack_places(const FrameBytes& bytes, std::vector<std::string>& nodes,
-                                 std::vector<std::uint32_t>& ranks);
+// By member: node name, ranks and the node's boot number.
+[[nodiscard]] FrameBytes pack_places(const AttemptRecord& attempt);
+// Adds them to `attempt`. False when the bytes are not what pack_places makes.
+[[nodiscard]] bool unpack_places(const FrameBytes& bytes, AttemptRecord& attempt);
 
 [[nodiscard]] FrameBytes pack_ends(const std::vector<MemberEnd>& ends);
 [[nodiscard]] bool unpack_ends(const FrameBytes& bytes, std::vector<MemberEnd>& ends);

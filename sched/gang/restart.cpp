@@ -37,6 +37,7 @@ void GangCore::Impl::load_job(const LoadedJob& loaded, Now now) {
       live.record = attempt;
       live.members.resize(attempt.nodes.size());
       live.cpus.resize(attempt.nodes.size());
+      live.record.boots.resize(attempt.nodes.size());
       live.ends = attempt.ends;
       live.our_reason = attempt.reason;
       live.record.cancelled = live.record.cancelled || loaded.job.cancelled;
@@ -89,7 +90,8 @@ std::vector<client::LiveAttempt> GangCore::Impl::live_attempts() {
     for (const auto& [ordinal, live] : job->live) {
       for (std::uint32_t m = 0; m < live.members.size(); ++m) {
         if (!is_terminal(live.members[m].state)) {
-          all.push_back({pack_attempt(id, live.record.try_number, m, live.record.index), live.record.nodes[m]});
+          all.push_back({pack_attempt(id, live.record.try_number, m, live.record.index), live.record.nodes[m],
+                         live.record.boots[m]});
         }
       }
     }

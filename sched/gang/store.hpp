@@ -59,6 +59,7 @@ struct AttemptRecord {
   std::uint32_t try_number{};
   std::vector<std::string> nodes;     // by member
   std::vector<std::uint32_t> ranks;   // by member
+  std::vector<std::uint32_t> boots;   // by member: the node's boot number when it was planned; 0 = not known
   JobState state{};                   // Running while live
   std::string reason;
   std::int32_t exit_code{};

@@ -250,7 +250,7 @@ Status SqliteStore::Impl::write(const op::PutJob& put) {
 
 Status SqliteStore::Impl::write(const op::PutAttempt& put) {
   const AttemptRecord& a = put.attempt;
-  const FrameBytes places = pack_places(a.nodes, a.ranks);
+  const FrameBytes places = pack_places(a);
   const FrameBytes ends = pack_ends(a.ends);
   Use use(*this, kPutAttempt);
   use.add(a.job.value()).add(a.index).add(a.try_number).add(a.state).add(a.exit_code).add(a.signal);
@@ -347,7 +347,7 @@ Status SqliteStore::Impl::load_parts(LoadedJob& job) {
     a.requeued = (attempts.integer(11) & 2) != 0;
     a.reason = attempts.text(12);
     a.cpus = attempts.text(13);
-    const bool good = unpack_places(attempts.bytes(14), a.nodes, a.ranks) && unpack_ends(attempts.bytes(15), a.ends);
+    const bool good = unpack_places(attempts.bytes(14), a) && unpack_ends(attempts.bytes(15), a.ends);
     if (!good || a.nodes.empty() || a.state > JobState::Lost) {
       return fail(Errc::malformed, "gang store " + path + ": an attempt of " + name +
                                        " does not read back: put a backup in the store's place");

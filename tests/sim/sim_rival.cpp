@@ -105,8 +105,8 @@ void SimRival::on_registered(Epoch epoch, Now) {
 
 std::vector<client::LiveAttempt> SimRival::live_attempts() {
   std::vector<client::LiveAttempt> live;
-  for (const auto& [attempt, node] : live_) {
-    live.push_back({attempt, node});
+  for (const auto& [attempt, meant] : live_) {
+    live.push_back({attempt, meant.node, meant.boot});
   }
   return live;
 }
@@ -208,7 +208,7 @@ void SimRival::take(std::vector<client::Offer> offers) {
   std::vector<AttemptId> attempts;
   for (const client::LaunchTask& launch : request.launches) {
     const client::NodeInfo* node = link_->node(launch.node);
-    live_[launch.attempt] = node != nullptr ? node->name : "?";
+    live_[launch.attempt] = node != nullptr ? MeantFor{node->name, node->boot} : MeantFor{"?", 0};
     attempts.push_back(launch.attempt);
   }
   asked_[link_->accept(request)] = attempts;
@@ -259,8 +259,8 @@ void SimRival::on_update(std::span<const client::TaskUpdate> updates, Now) {
 
 std::string SimRival::live_text() const {
   std::string text;
-  for (const auto& [attempt, node] : live_) {
-    text += (text.empty() ? "" : ", ") + muster::to_string(attempt) + " on " + node;
+  for (const auto& [attempt, meant] : live_) {
+    text += (text.empty() ? "" : ", ") + muster::to_string(attempt) + " on " + meant.node;
   }
   return text;
 }

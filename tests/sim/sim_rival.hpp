@@ -52,7 +52,11 @@ class SimRival final : public Client, private client::Framework {
   [[nodiscard]] AttemptId fresh_attempt() { return {0x8000'0000'0000'0000ULL, ++attempts_}; }
 
   // On its disk
-  std::map<AttemptId, std::string> live_;  // and their node's name
+  struct MeantFor {
+    std::string node;
+    std::uint32_t boot{};
+  };
+  std::map<AttemptId, MeantFor> live_;
   std::uint64_t attempts_{};
   std::uint64_t starts_{};
   Epoch highest_epoch_;

@@ -129,6 +129,7 @@ class FakeNode : public FakePeer {
   [[nodiscard]] NodeIndex index(std::size_t at = 0) const { return NodeIndex{indexes.at(at)}; }
 
   std::string boot_id{"boot-1"};
+  std::uint32_t boot{};
   bool drained{};
   std::uint64_t highest_epoch{};
   std::vector<std::uint32_t> indexes;
@@ -218,6 +219,7 @@ class FakeFramework : public FakePeer {
 
   std::string role{"default"};
   std::uint64_t failover_ms{};
+  std::uint32_t live_boot{};   // of the nodes of what it asks about
   std::vector<Offer> offers;        // open now, in the order of their coming
   std::vector<fb::AcceptedT> answers;
   std::vector<TaskUpdate> updates;

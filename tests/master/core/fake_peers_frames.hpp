@@ -23,6 +23,7 @@ inline void FakeNode::enroll(const std::map<std::string, std::vector<Report>>& t
     auto row = std::make_unique<fb::NodeRegistrationT>();
     row->name = name;
     row->boot_id = boot_id;
+    row->boot = boot;
     row->capacity = shape(capacity_);
     row->drained = drained;
     row->highest_epoch = highest_epoch;
@@ -131,7 +132,7 @@ inline void FakeFramework::subscribe(const std::vector<std::pair<AttemptId, std:
   body.failover_timeout_ms = failover_ms;
   body.wants = to_wire(wants);
   for (const auto& [id, node] : live) {
-    body.live.emplace_back(to_fb(id), static_cast<std::uint32_t>(body.node_names.size()), 0U);
+    body.live.emplace_back(to_fb(id), static_cast<std::uint32_t>(body.node_names.size()), live_boot);
     body.node_names.push_back(node);
   }
   send<fb::Subscribe>(body);
@@ -186,7 +187,7 @@ inline void FakeFramework::hold(const std::vector<OfferId>& ids, std::uint32_t l
 
 inline void FakeFramework::kill(const AttemptId& id, NodeIndex node, bool only_signal) {
   fb::KillT body;
-  body.attempts.emplace_back(to_fb(id), node.value(), 0U);
+  body.attempts.emplace_back(to_fb(id), node.value(), live_boot);
   body.only_signal = only_signal;
   body.signal = only_signal ? 10 : 15;
   send<fb::Kill>(body);
@@ -200,7 +201,7 @@ inline void FakeFramework::acknowledge(NodeIndex node, std::uint64_t seq) {
 
 inline void FakeFramework::reconcile(const AttemptId& id, const std::string& node) {
   fb::ReconcileT body;
-  body.live.emplace_back(to_fb(id), 0U, 0U);
+  body.live.emplace_back(to_fb(id), 0U, live_boot);
   body.node_names.push_back(node);
   send<fb::Reconcile>(body);
 }

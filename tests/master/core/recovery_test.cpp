@@ -138,6 +138,52 @@ TEST_CASE("after a restart running tasks are booked as they are, before anything
   CHECK(s.one.offers.back().resources == res("cpus=3"));
 }
 
+// Goal: that a node does not know an attempt proves that it never ran only if the node has not rebooted since.
+// Method: a new master is asked about attempts meant for this boot and for an earlier one, before and after the node
+// has registered, and by a Kill.
+TEST_CASE("of an attempt meant for an earlier boot of its node nobody says that it never ran") {
+  FakeCluster cluster;
+  FakeNode& node = cluster.node("n1", res("cpus=4"));
+  FakeFramework& one = cluster.framework(11, "one");
+  node.boot = 2;
+  one.live_boot = 1;
+  one.subscribe({{attempt(1), "n1"}});
+  CHECK(one.updates.empty());
+  node.enroll();
+  REQUIRE(one.updates_of(attempt(1)).size() == 1);
+  CHECK(one.updates_of(attempt(1))[0].state == TaskState::lost);
+  CHECK(one.updates_of(attempt(1))[0].reason == TaskReason::node_rebooted);
+  one.subscribe({{attempt(2), "n1"}});
+  REQUIRE(one.updates_of(attempt(2)).size() == 1);
+  CHECK(one.updates_of(attempt(2))[0].state == TaskState::lost);
+  one.live_boot = 2;
+  one.subscribe({{attempt(3), "n1"}});
+  REQUIRE(one.updates_of(attempt(3)).size() == 1);
+  CHECK(one.updates_of(attempt(3))[0].reason == TaskReason::never_seen);
+  one.live_boot = 1;
+  one.kill(attempt(4), node.index());
+  REQUIRE(one.updates_of(attempt(4)).size() == 1);
+  CHECK(one.updates_of(attempt(4))[0].reason == TaskReason::node_rebooted);
+}
+
+// Goal: a prepared member that a new master found, and that a power cut then wiped out, may have run: its Go may have
+// left under the master before.
+TEST_CASE("a prepared member of an earlier epoch that a reboot wiped out is lost") {
+  Scene s;
+  s.cluster.restart(2);
+  test::Report member = s.report(1, TaskState::prepared);
+  member.gang = true;
+  s.node.enroll({{"n1", {member}}});
+  s.one.subscribe();
+  s.one.updates.clear();
+  s.cluster.lose(s.node);
+  s.node.boot_id = "boot-2";
+  s.node.enroll();
+  REQUIRE(s.one.updates_of(attempt(1)).size() == 1);
+  CHECK(s.one.updates_of(attempt(1))[0].state == TaskState::lost);
+  CHECK(s.one.updates_of(attempt(1))[0].reason == TaskReason::node_rebooted);
+}
+
 TEST_CASE("nothing is offered before the master has settled") {
   FakeCluster cluster;
   FakeNode& node = cluster.node("n1", res("cpus=4"));

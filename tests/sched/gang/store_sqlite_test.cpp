@@ -52,6 +52,7 @@ AttemptRecord attempt_record(std::uint64_t id, std::uint32_t index, std::uint32_
   a.try_number = try_number;
   a.nodes = {"n1", "a-node-with-a-rather-long-name.example"};
   a.ranks = {2, 1};
+  a.boots = {0xffff'fff0, 7};
   a.state = JobState::Running;
   a.launched = WallTime::from_ns(10);
   return a;
@@ -117,6 +118,7 @@ TEST_CASE("what is committed reads back equal", "[gang][store]") {
   CHECK(live.attempts[1].ends[0] == MemberEnd{1, TaskState::lost, TaskReason::node_lost, -1, 9, "gone; \"quoted\""});
   CHECK(live.attempts[1].nodes == attempt_record(1, 0, 1).nodes);
   CHECK(live.attempts[1].ranks == std::vector<std::uint32_t>{2, 1});
+  CHECK(live.attempts[1].boots == std::vector<std::uint32_t>{0xffff'fff0, 7});
   CHECK(state->jobs[0].job.cancelled);
   REQUIRE(state->jobs[0].ended_elements.size() == 1);
   CHECK(state->jobs[0].ended_elements[0].last == 90);
