@@ -22,22 +22,48 @@ void Machine::power_on() {
   powered_ = true;
   boot_id_ = "boot-" + std::to_string(index_) + "-" + std::to_string(++boots_);
   world_.note("power on", index_);
-  // What was written in the last half minute may not have reached the disk; the last record may be torn.
+  if (boots_ > 1) {
+    tear_log();
+  }
+  start_launcher();
+}
+
+// Nothing of the run log is synced: what was written in the half minute before the cut may not have reached the disk,
+// the last record may be torn, and a replaced file may be the old one again.
+void Machine::tear_log() {
   std::size_t safe = 0;
   for (const auto& [at, bytes] : log_ends_) {
-    if (at + Duration::from_seconds(30) <= world_.now()) {
+    if (at + Duration::from_seconds(30) <= power_off_at_) {
       safe = bytes;
     }
   }
-  if (boots_ > 1 && safe < log_.size() && world_.prng.percent(nature_.torn_log_percent)) {
+  if (safe == log_.size() || !world_.prng.percent(nature_.torn_log_percent)) {
+    return;
+  }
+  if (safe == 0 && world_.prng.percent(30)) {
+    log_ = log_replaced_;
+  } else {
     log_.resize(safe + world_.prng.below(log_.size() - safe + 1));
   }
-  start_launcher();
+  std::set<TaskKey> ended;
+  if (const auto contents = node::run_log::decode(log_, "run.log")) {
+    for (const node::run_log::LoggedTask& logged : contents->tasks) {
+      if (logged.known.phase == node::RecoveredTask::Phase::ended) {
+        ended.insert(key_of(logged.known.task));
+      }
+    }
+  }
+  for (const auto& [key, known] : tasks_) {
+    if (known.task.phase == node::RecoveredTask::Phase::ended && !ended.contains(key)) {
+      truth_.of(key).end_torn = true;
+    }
+  }
 }
 
 void Machine::power_off() {
   world_.note("power off", index_);
   powered_ = false;
+  power_off_at_ = world_.now();
   crash_launcher();
   for (const auto& [key, process] : processes_) {
     truth_.on_stopped(key, std::nullopt, TaskState::lost);
@@ -56,8 +82,12 @@ void Machine::crash_launcher() {
   ++launcher_life_;
   std::vector<TaskKey> gone;
   for (auto& [key, process] : processes_) {
-    if (!process.running && (process.parked || world_.prng.percent(50))) {
-      gone.push_back(key);  // parked children see their pipe close
+    // Ranks of a gang's member, and ranks that have company, wait for one word through a pipe before they exec. It
+    // closes with the launcher, also on those that have not come to wait yet.
+    const auto known = tasks_.find(key);
+    const bool gated = known != tasks_.end() && (known->second.task.task.park || known->second.task.task.ranks.size() > 1);
+    if (!process.running && (gated || world_.prng.percent(50))) {
+      gone.push_back(key);
     } else if (!process.running) {
       process.orphaned = true;  // forked, before its exec
       const std::uint64_t number = process.number;
@@ -122,9 +152,10 @@ void Machine::start_launcher() {
     }
   }
   std::size_t records = 0;
+  log_replaced_ = std::move(log_);
   log_ = node::run_log::encode_file({.boot_id = boot_id_, .launcher_id = "sim", .roots = {}}, kept, records);
   log_ends_.clear();
-  log_ends_.emplace_back(world_.now() - Duration::from_seconds(60), log_.size());  // replaced and synced
+  log_ends_.emplace_back(world_.now(), log_.size());
 }
 
 void Machine::end_recovered(const TaskKey& key) {

@@ -23,7 +23,7 @@ struct TaskNature {
   std::uint32_t fail_percent{10};        // of tasks end with an exit code that is not 0
   std::uint64_t spawn_fail_ppm{5'000};
   std::uint64_t exec_fail_ppm{10'000};
-  std::uint32_t torn_log_percent{0};     // of power cuts drop what the run log did not sync
+  std::uint32_t torn_log_percent{70};    // of power cuts drop what the run log did not sync
 };
 
 // The agent's end of the launcher's socket.
@@ -79,6 +79,7 @@ class Machine {
     bool own_cpus{};
   };
 
+  void tear_log();
   void take(const node::LauncherCommand& command);
   void start(const node::TaskStart& task);
   void spawned(const TaskKey& key, std::uint64_t number);
@@ -105,6 +106,8 @@ class Machine {
   std::uint64_t launcher_life_{};
   std::string log_;                        // the file's bytes
   std::vector<std::pair<Instant, std::size_t>> log_ends_;  // when it had how many bytes
+  std::string log_replaced_;               // the file before it
+  Instant power_off_at_;
   std::map<TaskKey, Known> tasks_;
   std::map<TaskKey, Processes> processes_;
   std::uint64_t next_number_{};

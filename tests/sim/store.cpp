@@ -219,10 +219,12 @@ void SimStore::check_finished() const {
       if (last == nullptr) {
         continue;
       }
-      // What the kernels saw complete, and said so in time, is not recorded as anything else.
+      // What the kernels saw complete, and said so in time, is not recorded as anything else; unless a power cut took
+      // the node's word before it was on record elsewhere.
       const auto members = truth_.members(job.job.job.value(), index, last->try_number);
       const bool done = !members.empty() && std::all_of(members.begin(), members.end(), [](const auto& member) {
-        return member.second->said == TaskState::finished && member.second->exit_code == 0 && !member.second->said_by_master;
+        return member.second->said == TaskState::finished && member.second->exit_code == 0 && !member.second->said_by_master &&
+               !member.second->end_torn;
       });
       if (done && !unstarted && last->state != gang::JobState::Completed) {
         violated("recorded end is not true", name_of(*last) + " is recorded as " + name_of(last->state) + " (" +

@@ -54,6 +54,7 @@ struct AttemptTruth {
   bool parked{};
   std::uint32_t machine{};
   std::optional<std::int32_t> exit_code;  // of the one natural or forced end
+  bool end_torn{};      // a power cut took the node's record of its end
   TaskState end_state{};
   // From what nodes and masters said
   std::optional<std::uint64_t> terminal_seq;
