@@ -75,6 +75,8 @@ void Cluster::start_master(Duration delay) {
     const bool old_version = profile_.failovers != 0 && world_.prng.percent(40);
     master::MasterDefects defects = defects_.master;
     defects.skip_epoch_check = defects.skip_epoch_check || old_version;
+    // One that remembers less than it might repeats launches that reached their node.
+    defects.repeat_known_launches = profile_.resets != 0 && world_.prng.percent(40);
     masters_.push_back(std::make_unique<SimMaster>(*this, epoch_.value(), epoch_, defects));
     masters_.back()->deliberately_old = old_version;
     masters_.back()->start();

@@ -19,6 +19,7 @@ const NamedDefect kDefects[] = {
     {"master.offer_before_settled", [](Defects& d) { d.master.offer_before_settled = true; }},
     {"master.forget_lease_expiry_release", [](Defects& d) { d.master.forget_lease_expiry_release = true; }},
     {"node.skip_epoch_check", [](Defects& d) { d.node.skip_epoch_check = true; }},
+    {"node.rerun_known_attempt", [](Defects& d) { d.node.rerun_known_attempt = true; }},
     {"node.drop_outbox_on_register", [](Defects& d) { d.node.drop_outbox_on_register = true; }},
     {"node.exec_without_go", [](Defects& d) { d.node.exec_without_go = true; }},
     {"node.forget_before_ack", [](Defects& d) { d.node.forget_before_ack = true; }},
