@@ -127,7 +127,9 @@ class Fold {
   std::map<Key, std::size_t> index_;
 };
 
-bool all_zero(std::string_view bytes) { return bytes.find_first_not_of('\0') == std::string_view::npos; }
+bool all_zero_from(std::string_view bytes, std::size_t at) {
+  return bytes.find_first_not_of('\0', at) == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -230,8 +232,8 @@ Result<Contents> decode(std::string_view bytes, const std::string& file) {
     header.get<std::uint16_t>();
     const auto payload_crc = header.get<std::uint32_t>();
     if (header.get<std::uint32_t>() != crc32c(rest.substr(0, 12)) || payload_bytes > kPayloadBytesMax) {
-      if (all_zero(rest)) {
-        break;  // a file that was extended but never filled
+      if (all_zero_from(rest, kHeaderBytes)) {
+        break;  // a power cut: the file was extended, but its end was never filled
       }
       return corrupt("the record's header does not match its checksum");
     }
@@ -240,7 +242,7 @@ Result<Contents> decode(std::string_view bytes, const std::string& file) {
     }
     const std::string_view payload = rest.substr(kHeaderBytes, payload_bytes);
     if (crc32c(payload) != payload_crc) {
-      if (rest.size() == kHeaderBytes + payload_bytes) {
+      if (all_zero_from(rest, kHeaderBytes + payload_bytes)) {
         break;  // torn within the last record
       }
       return corrupt("the record does not match its checksum");

@@ -8,7 +8,8 @@
 //
 // INTENT without STARTED proves that no rank executed anything: a rank execs only after STARTED is written.
 // (Within one boot. Nothing is synced, so after a power cut STARTED may be missing: see end_by_reboot.)
-// A record that the file's end cuts off is dropped; a bad record before the end is an error.
+// A record that the file's end cuts off is dropped, also when zeros fill the file up behind it (a power cut); a bad record
+// before the end is an error.
 #pragma once
 
 #include <cstddef>

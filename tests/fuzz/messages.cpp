@@ -134,7 +134,8 @@ FrameBytes update(Random& random, const Learnt& learnt, const FrameHead& head) {
 void add_live(Random& random, const Learnt& learnt, std::vector<fb::LiveTask>& live, std::vector<std::string>& names) {
   names = {"n0", "n1", "n2", "nowhere"};
   for (std::uint64_t i = random.below(4); i > 0; --i) {
-    live.emplace_back(attempt(random, learnt), static_cast<std::uint32_t>(random.one_in(20) ? random.odd(9) : random.below(4)), 0);
+    live.emplace_back(attempt(random, learnt), static_cast<std::uint32_t>(random.one_in(20) ? random.odd(9) : random.below(4)),
+                      static_cast<std::uint32_t>(random.below(3)));
   }
 }
 
@@ -278,6 +279,7 @@ FrameBytes opening(Random& random, const Identity& who, const Learnt& learnt, co
     auto node = std::make_unique<fb::NodeRegistrationT>();
     node->name = random.one_in(60) ? text(random) : name;
     node->boot_id = random.one_in(10) ? "boot 2" : "boot 1";
+    node->boot = node->boot_id == "boot 2" ? 2 : 1;
     Resources capacity;
     capacity.cpus_milli = 4000;
     capacity.memory_bytes = 4096ULL << 20U;

@@ -29,7 +29,7 @@ void Machine::power_on() {
 }
 
 // Nothing of the run log is synced: what was written in the half minute before the cut may not have reached the disk,
-// the last record may be torn, and a replaced file may be the old one again.
+// the last record may be torn, zeros may follow it, and a replaced file may be the old one again.
 void Machine::tear_log() {
   std::size_t safe = 0;
   for (const auto& [at, bytes] : log_ends_) {
@@ -43,7 +43,11 @@ void Machine::tear_log() {
   if (safe == 0 && world_.prng.percent(30)) {
     log_ = log_replaced_;
   } else {
+    const std::size_t bytes = log_.size();
     log_.resize(safe + world_.prng.below(log_.size() - safe + 1));
+    if (world_.prng.percent(30)) {
+      log_.resize(bytes);  // the length reached the disk, and the bytes did not
+    }
   }
   std::set<TaskKey> ended;
   if (const auto contents = node::run_log::decode(log_, "run.log")) {

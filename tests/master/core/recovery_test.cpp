@@ -171,7 +171,7 @@ TEST_CASE("of an attempt meant for an earlier boot of its node nobody says that 
 TEST_CASE("a prepared member of an earlier epoch that a reboot wiped out is lost") {
   Scene s;
   s.cluster.restart(2);
-  test::Report member = s.report(1, TaskState::prepared);
+  FakeNode::Report member = s.report(1, TaskState::prepared);
   member.gang = true;
   s.node.enroll({{"n1", {member}}});
   s.one.subscribe();

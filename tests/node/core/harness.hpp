@@ -94,6 +94,8 @@ struct Harness {
   std::uint64_t gaps{};
   std::optional<Incarnation> missed;        // a life to be refused with Gap
 
+  std::string boot{"boot-1"};               // the launcher's
+
   // users
   std::vector<UserFrame> to_users;
   std::vector<LogRead> log_reads;
@@ -119,7 +121,7 @@ struct Harness {
 
   void hello(std::vector<RecoveredTask> tasks = {}) {
     LauncherHello hello;
-    hello.boot_id = config.boot_id;
+    hello.boot_id = boot;
     hello.tasks = std::move(tasks);
     core->on_launcher_hello(hello, now);
     step();

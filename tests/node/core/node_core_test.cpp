@@ -31,6 +31,29 @@ TEST_CASE("nothing is registered before the launcher has said hello") {
   REQUIRE(h.registrations[0].topology->pus.size() == 4);
 }
 
+// Goal: the boot number is that of the run log's boot. Method: two lives of one boot, then a launcher of the next boot.
+TEST_CASE("a registration says in which boot its launcher's log was begun") {
+  Harness h;
+  h.config.boot_id = "what the agent reads does not count";
+  h.boot = "boot-1";
+  h.start_agent();
+  h.hello();
+  REQUIRE(h.registrations.size() == 1);
+  const std::uint32_t first = h.registrations[0].boot;
+  CHECK(first != 0);
+  CHECK(h.registrations[0].boot_id == "boot-1");
+  h.start_agent();
+  h.hello();
+  REQUIRE(h.registrations.size() == 2);
+  CHECK(h.registrations[1].boot == first);
+  h.boot = "boot-2";
+  h.start_agent();
+  h.hello();
+  REQUIRE(h.registrations.size() == 3);
+  CHECK(h.registrations[2].boot != 0);
+  CHECK(h.registrations[2].boot != first);
+}
+
 TEST_CASE("a task runs from launch to acknowledged end") {
   // Goal: the ordinary path. Method: follow one task through commands, updates, acknowledgement.
   Harness h;

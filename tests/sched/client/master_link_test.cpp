@@ -85,7 +85,7 @@ struct Fixture {
 
 TEST_CASE("a link opens with Subscribe and restates requests and live attempts", "[client]") {
   Fixture f;
-  f.framework.live = {{AttemptId{9, 1}, "n1"}, {AttemptId{9, 2}, "n2"}, {AttemptId{9, 3}, "n1"}};
+  f.framework.live = {{AttemptId{9, 1}, "n1"}, {AttemptId{9, 2}, "n2"}, {AttemptId{9, 3}, "n1", 8}};
   f.link.request({{*parse_resources("cpus=1"), 7, false, {}}});
   const auto out = f.flush();
   REQUIRE(out.size() == 1);
@@ -96,6 +96,7 @@ TEST_CASE("a link opens with Subscribe and restates requests and live attempts",
   CHECK(subscribe->live()->size() == 3);
   CHECK(subscribe->node_names()->size() == 2);
   CHECK(subscribe->live()->Get(2)->node_name() == 0);
+  CHECK(subscribe->live()->Get(2)->boot() == 8);
 }
 
 TEST_CASE("an unanswered Subscribe opens a new life with a larger incarnation", "[client]") {
