@@ -369,7 +369,7 @@ int main(int argc, char** argv) {
   });
   ::alarm(limit_seconds != 0 ? limit_seconds
                              : static_cast<unsigned>(30 + a.warm_seconds + a.seconds + 3 * a.paced_seconds +
-                                                     (a.no_bare ? 0 : 12 + 6 * a.bare_seconds)));
+                                                     (a.no_bare ? 0 : 20 + 6 * a.bare_seconds)));
   const Json out = run(a);
   if (a.json) {
     std::cout << out.dump(2) << "\n";

@@ -71,7 +71,7 @@ Status MasterProcess::start(const std::string& program, const std::vector<std::s
   }
   for (int ms = 0; ms < kStartMs; ms += 5) {
     if (!is_running()) {
-      return fail(Errc::io, "the master '" + program + "' ended at once; build it first, or name it by --master. " + last_words());
+      return fail(Errc::io, "the master '" + program + "' ended at once; build it first, or name it by --master");
     }
     port_ = announced_port(folder_ + "/master/master.json");
     if (port_ != 0) {
