@@ -1,11 +1,6 @@
 #include "node/agent.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <variant>
 
@@ -206,32 +201,6 @@ bool Agent::send_to_launcher(const LauncherCommand& command) {
   return true;
 }
 
-Result<std::string> Agent::read_output(const LogRead& read) const {
-  const int fd = ::open(read.path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (fd < 0) {
-    const int error = errno;
-    auto failed = fail_errno(error, read.path);
-    if (error == ENOENT) {
-      return fail(Errc::not_found, failed.value().text);
-    }
-    return failed;
-  }
-  struct stat about {};
-  std::string data;
-  if (::fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && static_cast<std::int64_t>(read.offset) >= 0) {
-    data.resize(read.max_bytes);
-    const ssize_t n = ::pread(fd, data.data(), data.size(), static_cast<off_t>(read.offset));
-    const int error = errno;
-    data.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-    if (n < 0) {
-      ::close(fd);
-      return fail_errno(error, "read " + read.path);
-    }
-  }  // devices and pipes have nothing to give back
-  ::close(fd);
-  return data;
-}
-
 // Repeats until the core has nothing more to say: reading output leads to answers.
 Status Agent::carry_out() {
   bool more = true;
@@ -257,7 +226,10 @@ Status Agent::carry_out() {
       static_cast<void>(users_.send(frame.link, frame.bytes));  // whoever went away asks again
     }
     for (const LogRead& read : out.log_reads) {
-      core_.on_log_read(read, read_output(read), now());
+      const auto as = read.as_user ? std::optional(FileUser{read.uid, read.gid}) : std::nullopt;
+      const auto data = outputs_.read(
+          {.path = read.path, .offset = read.offset, .bytes_max = read.max_bytes, .as = as}, now().mono);
+      core_.on_log_read(read, data, now());
     }
   }
   send_to_master();

@@ -10,6 +10,7 @@
 #include "node/agent_options.hpp"
 #include "node/core/node_core.hpp"
 #include "node/exec/launcher_client.hpp"
+#include "node/exec/output_file.hpp"
 #include "wire/daemon/signals.hpp"
 #include "wire/socket/dealer.hpp"
 #include "wire/socket/poller.hpp"
@@ -37,7 +38,6 @@ class Agent {
   void send_to_master();
   // False: it could not be sent, and the core has been told.
   bool send_to_launcher(const LauncherCommand& command);
-  [[nodiscard]] Result<std::string> read_output(const LogRead& read) const;
   void note_changes();
   [[nodiscard]] Now now() const { return clock_.now(); }
   [[nodiscard]] Instant next_wake() const;
@@ -50,6 +50,7 @@ class Agent {
   Router users_;
   Poller poller_;
   NodeCore core_;
+  OutputReader outputs_;
   std::optional<LauncherClient> launcher_;
   Instant launcher_retry_;
   std::deque<FrameBytes> to_master_;   // what the socket did not take yet

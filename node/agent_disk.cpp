@@ -56,6 +56,7 @@ std::string encode_memory(const NodeMemory& memory) {
   text += "\ndrained " + std::to_string(memory.drained ? 1 : 0);
   text += "\nreason " + reason;
   text += "\ncontact_ns " + std::to_string(memory.last_contact.ns());
+  text += "\nfence_ns " + std::to_string(memory.fence.ns());
   return text + "\nend\n";
 }
 
@@ -91,6 +92,8 @@ Result<NodeMemory> decode_memory(std::string_view text) {
       memory.drain_reason = value;
     } else if (name == "contact_ns" && read_number(value, time)) {
       memory.last_contact = WallTime::from_ns(time);
+    } else if (name == "fence_ns" && read_number(value, time) && time >= 0) {
+      memory.fence = Duration::from_ns(time);
     } else {
       return fail(Errc::malformed, "'" + std::string(line) + "' is not understood");
     }

@@ -7,9 +7,12 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "node/core/cpu_binding.hpp"
+#include "node/exec/system_files.hpp"
 #include "node/topology/hwloc_topology.hpp"
 #include "node/topology/node_cpus.hpp"
 #include "wire/daemon/machine.hpp"
+#include "wire/model/cpu_list.hpp"
 
 namespace muster::node {
 namespace {
@@ -130,6 +133,13 @@ Result<std::string> launcher_of(const AgentOptions& options) {
   return path;
 }
 
+// Half of what the kernel can number stays for everybody else.
+std::uint32_t processes_max_of(std::uint32_t wanted) {
+  const auto text = read_file("/proc/sys/kernel/pid_max");
+  const std::uint64_t half = text ? first_number(*text) / 2 : 0;
+  return half == 0 ? wanted : static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, half));
+}
+
 Status check_name(const std::string& name) {
   const bool good = !name.empty() && name.size() <= 64 && name.front() != '.' && name.front() != '-' &&
                     std::all_of(name.begin(), name.end(), [](unsigned char c) {
@@ -184,10 +194,15 @@ Result<AgentPlan> make_plan(const AgentOptions& options) {
     return tl::unexpected(cpus.error());
   }
   config.topology = cpus->topology();
-  for (const Pu& pu : config.topology.pus) {
-    config.machine_cpus.push_back(cpus->os_cpus(std::vector<std::uint32_t>{pu.os_index}).at(0));
+  config.machine_cpus = cpus->machine_cpus();
+  if (cpus->wrapped()) {
+    std::vector<std::uint32_t> all;
+    for (const Pu& pu : config.topology.pus) {
+      all.push_back(pu.os_index);
+    }
+    plan.wrapping_text = "cpus " + format_cpu_list(all) + " of this node are wrapped onto the machine's cpus " +
+                         format_cpu_list(CpuBinding(config.topology, config.machine_cpus).os_cpus(all));
   }
-  plan.wrapping_text = cpus->wrapping_text();
   auto capacity = capacity_of(options, *cpus, machine->memory_bytes());
   if (!capacity) {
     return tl::unexpected(capacity.error());
@@ -201,6 +216,7 @@ Result<AgentPlan> make_plan(const AgentOptions& options) {
   config.attributes = options.attributes;
   config.switch_name = options.switch_name;
   config.enforce_memory = options.enforce_memory;
+  config.processes_max = processes_max_of(options.task_processes);
   config.fence = Duration::from_ns(static_cast<std::int64_t>(options.fence_s * 1e9));
   return plan;
 }

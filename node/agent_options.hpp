@@ -32,6 +32,7 @@ struct AgentOptions {
   std::string containment = "auto";
   std::string launcher;                   // "" = muster-launcher beside this program
   bool enforce_memory{};
+  std::uint32_t task_processes{32'768};   // and threads, of one task; 0 = no limit
   double fence_s = 60;
   std::string log;
   std::string log_level = "info";

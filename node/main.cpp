@@ -24,7 +24,8 @@ constexpr int kUsage = 2;
 constexpr const char* kFooter =
     "Signals:\n"
     "  SIGTERM, SIGINT   end the node: kill its tasks (2 s of grace), stop the launcher, leave\n"
-    "  SIGHUP, SIGKILL   the agent alone leaves; tasks go on under the launcher and are taken over at the next start\n"
+    "  SIGHUP, SIGKILL   the agent alone leaves; tasks go on under the launcher and are taken over at the next start;\n"
+    "                    those that may be requeued end when the fence passes before that\n"
     "Files in DIR/nodes/NAME: node.state (epoch, drain), outputs (where output is), lock, job.ipc, and the\n"
     "launcher's run log. Exit codes: 0 left on request, 1 failed, 2 bad command line.";
 
@@ -49,6 +50,11 @@ void define(CLI::App& app, AgentOptions& a) {
   app.add_option("--reserve-cpus", a.reserve_cpus, "Cpus kept for the system: not advertised");
   app.add_option("--reserve-memory", a.reserve_memory, "Memory kept for the system, such as 512M: not advertised");
   app.add_flag("--enforce-memory", a.enforce_memory, "Every task's memory share is a limit, also when the job did not say so");
+  app.add_option("--task-processes", a.task_processes,
+                 "Processes and threads that one task may have, where a pids control group can limit them (never more than "
+                 "half of kernel.pid_max); 0: no limit")
+      ->check(CLI::Range(0, 4'000'000))
+      ->capture_default_str();
   app.add_option("--fence", a.fence_s,
                  "Requeueable tasks end after so long without a master, seconds; a master's own setting wins")
       ->check(CLI::Range(0.1, 1e9))

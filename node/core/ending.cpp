@@ -13,7 +13,7 @@
 
 namespace muster::node {
 namespace {
-constexpr std::size_t kForgottenMax = 65'536;
+constexpr Duration kFenceStepMax = Duration::from_ms(250);
 constexpr std::uint32_t kFenceGraceMsMax = 2'000;  // the end must be complete within the fence's margin
 }  // namespace
 
@@ -72,11 +72,13 @@ void NodeCore::Impl::finish(Task& task, TaskState state, TaskReason reason, Now 
 void NodeCore::Impl::news(Task& task) { task.seq = outbox.put(task.key, task.seq); }
 
 void NodeCore::Impl::forget(const CpuKey& key) {
-  Task* task = book.find(key);
-  if (task->with_launcher) {
-    command(command::Forget{key.framework, key.attempt});
-  }
+  // The launcher's run log remembers for the agents after this one, also what never came to a start.
+  command(command::Forget{key.framework, key.attempt});
   book.erase(key);
+  remember_forgotten(key);
+}
+
+void NodeCore::Impl::remember_forgotten(const CpuKey& key) {
   if (forgotten.insert(key).second) {
     forgotten_order.push_back(key);
     if (forgotten_order.size() > kForgottenMax) {
@@ -94,6 +96,20 @@ void NodeCore::Impl::fence_now(Now now) {
     if (task.facts.requeueable) {
       ask_end(task, {.cause = TaskReason::fenced, .grace_ms = std::min(grace_of(task), kFenceGraceMsMax)}, now);
     }
+  }
+}
+
+// The launcher counts the fence too, for when we can't. It hears of contact in steps: no more than a few times a second.
+void NodeCore::Impl::tell_fence() {
+  const Instant at = last_contact + fence;
+  if (!launcher_up || book.live_requeueable() == 0 || at == fence_told) {
+    return;
+  }
+  const bool is_small_step =
+      fence_told != Instant::never() && at > fence_told && at - fence_told < std::min(kFenceStepMax, fence / 8);
+  if (!is_small_step) {
+    fence_told = at;
+    command(command::Fence{at});
   }
 }
 

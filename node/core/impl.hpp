@@ -52,6 +52,7 @@ struct NodeCore::Impl {
   std::deque<SentAt> sent_at;      // of frames not confirmed yet
   Instant last_contact;            // when we sent the newest frame that a master has confirmed
   bool fence_done{};
+  Instant fence_told = Instant::never();  // to the launcher; never: nothing yet
   struct RefusalOut { FrameHead head; bool in_life{}; Refusal refusal; };
   std::vector<RefusalOut> refusals;
   std::set<CpuKey> prepared_news;  // Prepared is to be said
@@ -71,6 +72,7 @@ struct NodeCore::Impl {
   bool launcher_up{};
   bool launcher_seen{};
   std::string boot;                // the boot id its run log goes by: what it knows is all that ran since
+  bool pool_grew{};                // its tasks are bound anew at the next flush
   bool leaving{};                  // the node ends: nothing is started any more
   std::vector<LauncherCommand> to_launcher;
 
@@ -108,6 +110,8 @@ struct NodeCore::Impl {
   void launch(const CpuKey& key, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const Resources& shape,
               bool prepare, Now now);
   void answer_known(Task& task);
+  // Binds the tasks that share the pool to its present cpus: those that have others, or all.
+  void rebind_pool(bool all);
   void take_go(const fb::Go& go);
   void take_release(const fb::Release& release, Now now);
   void take_kill(const fb::NodeKill& kill, Now now);
@@ -126,6 +130,8 @@ struct NodeCore::Impl {
   void news(Task& task);
   void forget(const CpuKey& key);
   void fence_now(Now now);
+  void tell_fence();
+  void remember_forgotten(const CpuKey& key);
   void leave();
   void deadline_passed(Task& task, Now now);
   [[nodiscard]] std::uint32_t grace_of(const Task& task) const;

@@ -74,6 +74,9 @@ void NodeCore::Impl::take_read_log(LinkId from, const fb::ReadLog& read) {
   ask.link = from;
   ask.request = read.request();
   ask.path = found->path;
+  ask.as_user = config.switch_user;
+  ask.uid = found->uid;
+  ask.gid = found->gid;
   ask.offset = read.offset();
   ask.max_bytes = std::clamp<std::uint32_t>(read.max_bytes(), 1, kReadBytesMax);
   // Judged before the read: what is read after the end is all there will be.

@@ -107,8 +107,13 @@ void NodeCore::Impl::launch(const CpuKey& key, const fb::LaunchEntry& entry, con
     grant = *std::move(room);
     facts.cpus_text = format_cpu_list(grant.cpus);
     facts.binding_text = binding.wrap_text(grant.cpus);
+    if (grant.pool_changed && grant.shared) {
+      pool_grew = true;  // no harm in waiting for the rest of the frame
+    } else if (grant.pool_changed) {
+      rebind_pool(false);  // before this task starts on what was theirs
+    }
   }
-  const SpawnNode node{config.name, config.endpoint, config.switch_user, config.enforce_memory, binding};
+  const SpawnNode node{config.name, config.endpoint, config.switch_user, config.enforce_memory, config.processes_max, binding};
   known->start = plan_spawn(node, {key.framework, spec, entry, shape, grant, park});
   known->start->agent_note = encode_note(known->facts);
   if (const JobOutput output = output_of(key.framework, spec, entry); outputs.put(output)) {
@@ -119,8 +124,37 @@ void NodeCore::Impl::launch(const CpuKey& key, const fb::LaunchEntry& entry, con
     return;
   }
   if (launcher_up) {
+    tell_fence();
     known->with_launcher = true;
     command(command::Start{*known->start});
+  }
+}
+
+void NodeCore::Impl::rebind_pool(bool all) {
+  pool_grew = false;
+  const std::vector<std::uint32_t> cpus = book.cpus().pool_cpus();
+  const std::vector<std::uint32_t> os_cpus = binding.os_cpus(cpus);
+  for (const CpuKey& key : book.cpus().pool_members()) {
+    Task& task = *book.find(key);
+    if (task.facts.cpus == cpus && !all) {
+      continue;
+    }
+    const bool moved = task.facts.cpus != cpus;
+    task.facts.cpus = cpus;
+    task.facts.cpus_text = format_cpu_list(cpus);
+    task.facts.binding_text = binding.wrap_text(cpus);
+    if (task.start) {
+      task.start->cpus = os_cpus;
+      for (RankStart& rank : task.start->ranks) {
+        rank.cpus = os_cpus;
+      }
+    }
+    if (task.with_launcher && !os_cpus.empty()) {
+      command(command::Rebind{key.framework, key.attempt, os_cpus});
+    }
+    if (moved && task.state == TaskState::running) {
+      news(task);
+    }
   }
 }
 

@@ -27,11 +27,16 @@ void NodeCore::Impl::take_hello(const LauncherHello& hello, Now now) {
   boot = hello.boot_id.empty() ? config.boot_id : hello.boot_id;
   to_launcher.clear();
   fence_done = false;
+  fence_told = Instant::never();
+  for (const auto& [framework, attempt] : hello.forgotten) {
+    remember_forgotten({framework, attempt});
+  }
   std::set<CpuKey> named;
   for (const RecoveredTask& recovered : hello.tasks) {
     named.insert({recovered.task.framework, recovered.task.attempt});
     take_recovered(recovered, now);
   }
+  tell_fence();
   for (const CpuKey& key : book.live_keys()) {
     if (named.contains(key)) {
       continue;
@@ -51,6 +56,7 @@ void NodeCore::Impl::take_hello(const LauncherHello& hello, Now now) {
       finish(task, TaskState::lost, TaskReason::launcher_died, now);
     }
   }
+  rebind_pool(true);  // whoever spoke to the launcher before us may not have come to it
   if (transport_up && (first || phase == Phase::closed)) {
     open_life(now);
   }
@@ -189,7 +195,7 @@ void NodeCore::Impl::take_event(const event::Ended& event, Now now) {
   TaskReason reason = event.reason;
   if (state == TaskState::killed) {
     reason = task->end_cause != TaskReason::none ? task->end_cause : event.reason;
-    if (task->end_cause == TaskReason::none && task->facts.time_limit_ms != 0 &&
+    if (task->end_cause == TaskReason::none && reason != TaskReason::fenced && task->facts.time_limit_ms != 0 &&
         event.ended.ns() - event.started.ns() >= time_limit(task->facts).ns()) {
       reason = TaskReason::time_limit;  // an agent before us asked for it and could not hear the end
     }

@@ -22,7 +22,7 @@ NodeCore::Impl::Impl(const NodeConfig& given, const NodeMemory& remembered, Now 
       last_heard(now.mono),
       last_sent(now.mono),
       heartbeat(given.heartbeat),
-      fence(given.fence),
+      fence(remembered.fence == Duration{} ? given.fence : remembered.fence),
       prepare_silence(given.prepare_silence),
       last_contact(now.mono),
       binding(given.topology, given.machine_cpus),

@@ -38,6 +38,7 @@ struct NodeConfig {
   std::string switch_name;
   bool switch_user{};                     // run tasks as the submitter (installed daemons), not as ourselves
   bool enforce_memory{};                  // memory shares are limits
+  std::uint32_t processes_max{};          // processes and threads of a task, all together; 0 = no limit
   Duration register_retry = Duration::from_ms(1000);
   Duration heartbeat = Duration::from_seconds(1);
   Duration master_silence = Duration::from_seconds(3);   // then the link is opened again
@@ -56,6 +57,7 @@ struct NodeMemory {
   // Last confirmed contact with a master, at most a few seconds old while requeueable tasks live: a restarted
   // agent goes on counting the fence from here. 0 = not recorded.
   WallTime last_contact;
+  Duration fence;                 // what a master last made of it; 0 = none has: the configuration's
   bool operator==(const NodeMemory&) const = default;
 };
 
@@ -69,6 +71,9 @@ struct LogRead {
   LinkId link;
   std::uint64_t request{};
   std::string path;
+  bool as_user{};          // only what this user may read: uid, gid and its groups
+  std::uint32_t uid{};
+  std::uint32_t gid{};
   std::uint64_t offset{};
   std::uint32_t max_bytes{};
   bool task_ended{};

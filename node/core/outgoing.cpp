@@ -23,6 +23,10 @@ void NodeCore::Impl::send(FrameBytes bytes, Now now, NodeOutputs& out) {
 }
 
 void NodeCore::Impl::flush(Now now, NodeOutputs& out) {
+  tell_fence();
+  if (pool_grew) {
+    rebind_pool(false);
+  }
   reserve_incarnation();
   flush_link(now, out);
   if (memory_changed) {

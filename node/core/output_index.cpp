@@ -5,7 +5,7 @@
 
 namespace muster::node {
 namespace {
-constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::uint8_t kRecordVersion = 2;
 }
 
 JobOutput output_of(FrameworkId framework, const fb::TaskSpec& spec, const fb::LaunchEntry& entry) {
@@ -16,6 +16,8 @@ JobOutput output_of(FrameworkId framework, const fb::TaskSpec& spec, const fb::L
   out.token_lo = spec.token_lo();
   out.name = text_of(spec.name());
   out.user = text_of(spec.user());
+  out.uid = spec.uid();
+  out.gid = spec.gid();
   out.directory = text_of(spec.working_directory());
   out.stdout_pattern = text_of(spec.stdout_path()).empty() ? default_output_pattern(spec.is_array())
                                                            : text_of(spec.stdout_path());
@@ -38,6 +40,8 @@ std::string encode_output(const JobOutput& output) {
   out.put(output.token_lo);
   out.put_string(output.name);
   out.put_string(output.user);
+  out.put(output.uid);
+  out.put(output.gid);
   out.put_string(output.directory);
   out.put_string(output.stdout_pattern);
   out.put_string(output.stderr_pattern);
@@ -62,6 +66,8 @@ Result<JobOutput> decode_output(std::string_view record) {
   out.token_lo = in.get<std::uint64_t>();
   out.name = in.get_string();
   out.user = in.get_string();
+  out.uid = in.get<std::uint32_t>();
+  out.gid = in.get<std::uint32_t>();
   out.directory = in.get_string();
   out.stdout_pattern = in.get_string();
   out.stderr_pattern = in.get_string();
@@ -147,7 +153,7 @@ tl::expected<OutputIndex::Found, Refusal> OutputIndex::find(const Query& query, 
                              .node_name = node_name,
                              .node_rank = found->node_rank,
                              .rank = static_cast<std::uint32_t>(rank)};
-  return Found{found->framework, absolute_path(expand_pattern(pattern, values), found->directory)};
+  return Found{found->framework, found->uid, found->gid, absolute_path(expand_pattern(pattern, values), found->directory)};
 }
 
 }  // namespace muster::node

@@ -22,6 +22,8 @@ struct JobOutput {
   std::uint64_t token_lo{};
   std::string name;
   std::string user;
+  std::uint32_t uid{};
+  std::uint32_t gid{};
   std::string directory;
   std::string stdout_pattern;
   std::string stderr_pattern;  // "" = as stdout
@@ -55,6 +57,8 @@ class OutputIndex {
   };
   struct Found {
     FrameworkId framework;
+    std::uint32_t uid{};
+    std::uint32_t gid{};
     std::string path;
   };
   // Why a query is refused; the text names node `node_name`.

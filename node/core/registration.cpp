@@ -95,6 +95,9 @@ void NodeCore::Impl::take_registered(const fb::Registered& registered, Now now) 
   }
   if (registered.fence_ms() != 0) {
     fence = Duration::from_ms(registered.fence_ms());
+    // The next agent may count before it hears a master: it must not count longer than that master does.
+    memory_changed = memory_changed || memory.fence != fence;
+    memory.fence = fence;
   }
   if (registered.prepare_silence_ms() != 0) {
     prepare_silence = Duration::from_ms(registered.prepare_silence_ms());

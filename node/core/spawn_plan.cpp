@@ -154,6 +154,8 @@ TaskStart plan_spawn(const SpawnNode& node, const SpawnLaunch& launch) {
   start.switch_user = node.switch_user;
   start.park = launch.park;
   start.memory_limit_bytes = node.enforce_memory || spec.enforce_memory() ? launch.shape.memory_bytes : 0;
+  start.processes_max = node.processes_max;
+  start.requeueable = spec.requeueable();
   start.cpus_milli = launch.shape.cpus_milli;
   start.cpus = node.binding.os_cpus(launch.grant.cpus);
   start.truncate_output = !spec.append_output() && spec.try_number() <= 1;

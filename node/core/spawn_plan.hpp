@@ -27,6 +27,7 @@ struct SpawnNode {
   std::string_view endpoint;  // of the job conversation
   bool switch_user{};
   bool enforce_memory{};
+  std::uint32_t processes_max{};
   const CpuBinding& binding;
 };
 

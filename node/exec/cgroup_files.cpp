@@ -11,7 +11,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 
 #include "node/exec/system_files.hpp"
@@ -91,22 +90,8 @@ std::string without_newline(std::string text) {
 
 void collect_processes(const std::string& dir, std::vector<pid_t>& pids) {
   if (auto text = read_file(dir + "/cgroup.procs")) {
-    const char* p = text->data();
-    const char* const end = p + text->size();
-    while (p != end) {
-      pid_t pid = 0;
-      auto [after, error] = std::from_chars(p, end, pid);
-      if (error != std::errc{}) {
-        break;
-      }
-      if (pid > 0) {
-        pids.push_back(pid);
-      }
-      p = after;
-      while (p != end && *p == '\n') {
-        ++p;
-      }
-    }
+    const std::vector<pid_t> own = pids_in(*text);
+    pids.insert(pids.end(), own.begin(), own.end());
   }
   for (const std::string& sub : subgroups(dir)) {
     collect_processes(sub, pids);

@@ -26,19 +26,23 @@ class Containment {
   };
   struct Needs {
     Bytes memory_limit_bytes{};       // 0 = none
+    std::uint32_t processes_max{};    // and threads; 0 = no limit
     std::vector<std::uint32_t> cpus;  // empty = all
   };
 
   // Never fails: the least it can be is plain.
   [[nodiscard]] static Containment detect(const Options& options);
 
-  // "cgroup v2 (…)", "cgroup v1 (cpuset memory freezer)", "cgroup v1 (cpuset memory), v2 (kill)", "plain (…)".
+  // "cgroup v2 (…)", "cgroup v1 (cpuset memory pids freezer)", "cgroup v1 (cpuset memory), v2 (kill)", "plain (…)".
   [[nodiscard]] std::string describe() const;
   [[nodiscard]] std::vector<std::string> not_enforced() const;
   [[nodiscard]] std::vector<run_log::ContainmentRoot> roots() const;
 
   // Groups for a task: one that tracks its processes where there can be one, and those that it needs.
   [[nodiscard]] Result<TaskGroup> take(const Needs& needs);
+  // The task's cpus are others now: where cpusets are used, `processes` move to theirs.
+  [[nodiscard]] Status rebind(const TaskGroup& group, const std::vector<std::uint32_t>& cpus,
+                              const std::vector<pid_t>& processes);
   // Takes the groups back when no process is left in them; else false, and the task keeps them.
   [[nodiscard]] bool give_back(TaskGroup& group);
 
@@ -54,7 +58,11 @@ class Containment {
   void detect_v2(const std::string& mount, const std::string& own);
   [[nodiscard]] Result<std::unique_ptr<TrackingGroup>> make_tracking();
   [[nodiscard]] Result<std::unique_ptr<MemoryGroup>> make_memory(const TrackingGroup* tracking);
+  [[nodiscard]] Result<std::unique_ptr<PidsGroup>> make_pids();
+  [[nodiscard]] Status limit_memory(TaskGroup& group, Bytes limit_bytes);
+  [[nodiscard]] Status limit_processes(TaskGroup& group, std::uint32_t processes_max);
   [[nodiscard]] Result<int> cpuset_entry(const std::vector<std::uint32_t>& cpus);
+  [[nodiscard]] Status make_v1(const std::string& root, std::string& dir, FileHandle& entry);
   [[nodiscard]] Result<std::string> make_numbered(const std::string& root);
 
   Options options_;
@@ -63,12 +71,15 @@ class Containment {
   bool clone_into_{};
   std::string memory_root_;
   bool memory_v2_{};
+  std::string pids_root_;
+  bool pids_v2_{};
   std::string cpuset_root_;
   bool cpuset_v2_{};
 
   std::uint64_t next_number_{0};
   std::vector<std::unique_ptr<TrackingGroup>> free_tracking_;
   std::vector<std::unique_ptr<MemoryGroup>> free_memory_;
+  std::vector<std::unique_ptr<PidsGroup>> free_pids_;
   std::map<std::string, FileHandle> cpusets_;  // v1: by cpu list, the file to enter by
 };
 

@@ -50,6 +50,9 @@ int Launcher::wait_ms() const {
   if (log_.has_unwritten()) {
     at_most(now_.mono.ns() + kRetryNs);
   }
+  if (!fence_done_ && fence_at_ != Instant::never()) {
+    at_most(std::max<std::int64_t>(0, fence_at_.ns()));
+  }
   if (!to_spawn_.empty()) {
     at_most(now_.mono.ns() + 1'000'000);
   }
@@ -107,6 +110,10 @@ void Launcher::step() {
     task.due_ns = 0;
     on_due(task);
   }
+  if (!fence_done_ && now_.mono >= fence_at_) {
+    end_at_fence();
+  }
+  rebind_tasks();
   commit();
   pool_.help(now_.mono);
   if (agent_calls) {
@@ -184,7 +191,8 @@ void Launcher::send_agent() {
   }
   if (hello_due_ && !log_.has_unwritten()) {
     hello_due_ = false;
-    LauncherHello hello{boot_id_, containment_.describe(), containment_.not_enforced(), {}};
+    LauncherHello hello{boot_id_, containment_.describe(), containment_.not_enforced(), {},
+                        {forgotten_.begin(), forgotten_.end()}};
     agent_.queue(encode_hello(hello, known_tasks()));
     for (const auto& [token, task] : tasks_) {
       task->unkillable_said = false;  // the hello does not tell it
@@ -261,7 +269,8 @@ void Launcher::compact() {
   if (!compaction_is_due(1) || setting_up_alone_ > 0 || log_.has_unwritten()) {
     return;
   }
-  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks()); !done) {
+  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks(),
+                               {forgotten_.begin(), forgotten_.end()}); !done) {
     std::fprintf(stderr, "muster-launcher: %s\n", done.error().text.c_str());
   }
 }
@@ -303,6 +312,22 @@ Launcher::Task& Launcher::add_task(TaskStart start) {
   tasks_[added.token] = std::move(task);
   ++unended_;
   return added;
+}
+
+void Launcher::on(const command::Forget& forget) {
+  Task* task = find(forget.framework, forget.attempt);
+  if (task != nullptr && task->stage != Stage::ended) {
+    return;
+  }
+  log_.add(run_log::encode_forgotten(forget.framework, forget.attempt));
+  forgotten_.emplace_back(forget.framework, forget.attempt);
+  if (forgotten_.size() > kForgottenMax) {
+    forgotten_.pop_front();
+  }
+  if (task != nullptr) {
+    by_key_.erase({forget.framework, forget.attempt});
+    tasks_.erase(task->token);
+  }
 }
 
 void Launcher::set_due(Task& task, std::int64_t at_ns) {

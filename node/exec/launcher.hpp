@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +26,7 @@
 #include "node/exec/rank_spawn.hpp"
 #include "node/exec/run_log_file.hpp"
 #include "node/exec/spawn_pool.hpp"
+#include "node/exec/user_groups.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
 
@@ -39,6 +41,7 @@ class Launcher {
     Duration idle_limit = Duration::from_seconds(60);         // without agent and tasks: exit
     Duration unkillable_after = Duration::from_seconds(10);   // of SIGKILL: say so
     Duration shutdown_grace = Duration::from_seconds(2);
+    Duration fence_grace = Duration::from_seconds(2);         // well within the margin that follows the fence
   };
 
   // Takes the lock, recovers the run log, listens. conflict: another launcher runs in the directory.
@@ -80,6 +83,8 @@ class Launcher {
     bool go{};
     bool released{};
     bool kill_requested{};
+    bool fenced{};        // killed because its fence passed
+    bool rebind_again{};  // its ranks may have read their cpus before they changed
     bool out_of_memory{};
     int first_signal{};  // of the rank that was the first to die of one
     std::int64_t kill_at_ns{};     // 0 = no SIGKILL is due
@@ -90,9 +95,8 @@ class Launcher {
     TaskUsage usage;
   };
 
-  using Key = std::pair<FrameworkId, AttemptId>;
   struct KeyHash {
-    std::size_t operator()(const Key& key) const noexcept {
+    std::size_t operator()(const AttemptKey& key) const noexcept {
       return std::hash<AttemptId>{}(key.second) ^ mix64(key.first.value());
     }
   };
@@ -122,6 +126,7 @@ class Launcher {
   [[nodiscard]] Task* find(std::uint64_t token);
   [[nodiscard]] Task* find(FrameworkId framework, const AttemptId& attempt);
   [[nodiscard]] Task& add_task(TaskStart start);
+  void on(const command::Forget& forget);
   void set_due(Task& task, std::int64_t at_ns);
 
   // launcher_start.cpp
@@ -130,11 +135,11 @@ class Launcher {
   void on(const command::Release& release);
   void spawn(Task& task);
   [[nodiscard]] Status check_task(const TaskStart& start) const;
-  [[nodiscard]] const Result<std::vector<gid_t>>& groups_of(std::uint32_t uid, std::uint32_t gid);
   void start_rank(Task& task, std::uint32_t rank_index, std::unique_ptr<RankSetup> setup);
   void take_started();
   void add_process(Task& task, std::uint32_t rank_index, pid_t pid);
   void fail_rank(Task& task, std::uint32_t rank_index, int errno_value);
+  [[nodiscard]] std::vector<std::uint32_t> allowed_of(const std::vector<std::uint32_t>& cpus) const;
   void read_reports();
   void on_report(const SpawnReport& report);
   void fail_start(Task& task, StartFailure failure);
@@ -145,8 +150,9 @@ class Launcher {
   // launcher_end.cpp
   void on(const command::Kill& kill);
   void on(const command::Signal& signal);
-  void on(const command::Forget& forget);
+  void on(const command::Fence& fence);
   void on(const command::Shutdown& shutdown);
+  void end_at_fence();
   struct Exit {
     pid_t pid{};
     int status{};
@@ -160,10 +166,15 @@ class Launcher {
   void try_end(Task& task);
   void kill_tree(Task& task);
   void signal_tree(Task& task, int signal);
-  [[nodiscard]] std::vector<ProcessInfo> find_leftovers(const Task& task);
+  [[nodiscard]] std::vector<ProcessInfo> find_leftovers(const Task& task, const std::vector<ProcessInfo>& all) const;
+  [[nodiscard]] std::vector<ProcessInfo> find_leftovers(const Task& task) const;
   [[nodiscard]] bool has_leftovers(Task& task);
   void finish(Task& task);
   void begin_shutdown(bool kill_tasks);
+
+  // launcher_rebind.cpp
+  void on(const command::Rebind& rebind);
+  void rebind_tasks();
 
   Options options_;
   SystemClock clock_;
@@ -186,17 +197,21 @@ class Launcher {
 
   std::uint64_t next_token_{1};
   std::map<std::uint64_t, std::unique_ptr<Task>> tasks_;  // by token: in start order
-  std::unordered_map<Key, Task*, KeyHash> by_key_;
+  std::unordered_map<AttemptKey, Task*, KeyHash> by_key_;
   std::unordered_map<pid_t, std::pair<Task*, std::size_t>> by_pid_;
   std::vector<Exit> early_exits_;  // of processes whose start was not known yet
   std::size_t unended_{};
   std::size_t setting_up_alone_{};  // children that may still append to the log
   std::set<std::pair<std::int64_t, std::uint64_t>> due_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, std::pair<Instant, Result<std::vector<gid_t>>>> user_groups_;
+  UserGroups user_groups_;
+  std::deque<AttemptKey> forgotten_;  // at most kForgottenMax
+  Instant fence_at_ = Instant::never();
+  bool fence_done_{};
 
   // What waits for the run log's next write.
   std::vector<std::uint64_t> to_spawn_;
   std::vector<std::uint64_t> to_exec_;
+  std::vector<std::uint64_t> to_rebind_;
   std::vector<LauncherEvent> to_say_;
 
   bool shutting_down_{};

@@ -1,6 +1,5 @@
 // Launcher: its lock, its recovery from the run log, its descriptors.
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
@@ -15,6 +14,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "node/exec/cpu_affinity.hpp"
 #include "node/exec/launcher.hpp"
 #include "node/exec/system_files.hpp"
 
@@ -27,23 +27,6 @@ std::string random_id() {
   std::array<char, 24> text{};
   std::snprintf(text.data(), text.size(), "%016" PRIx64, bits);
   return text.data();
-}
-
-std::vector<std::uint32_t> own_cpus() {
-  std::vector<std::uint32_t> cpus;
-  constexpr std::uint32_t kCpusMax = 8192;
-  cpu_set_t* set = CPU_ALLOC(kCpusMax);
-  const std::size_t bytes = CPU_ALLOC_SIZE(kCpusMax);
-  CPU_ZERO_S(bytes, set);
-  if (::sched_getaffinity(0, bytes, set) == 0) {
-    for (std::uint32_t cpu = 0; cpu < kCpusMax; ++cpu) {
-      if (CPU_ISSET_S(cpu, bytes, set)) {
-        cpus.push_back(cpu);
-      }
-    }
-  }
-  CPU_FREE(set);
-  return cpus;
 }
 
 }  // namespace
@@ -117,6 +100,7 @@ Status Launcher::recover() {
   const bool rebooted = contents->head.boot_id != boot_id_;
   run_log::end_by_reboot(*contents, boot_id_, now_.wall);
 
+  forgotten_.assign(contents->forgotten.begin(), contents->forgotten.end());
   launcher_id_ = contents->head.launcher_id.empty() ? random_id() : contents->head.launcher_id;
   const std::vector<run_log::ContainmentRoot> old_roots =
       rebooted ? std::vector<run_log::ContainmentRoot>{} : contents->head.roots;
@@ -145,7 +129,8 @@ Status Launcher::recover() {
       roots_.push_back(root);
     }
   }
-  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks()); !done) {
+  if (auto done = log_.rewrite(options_.directory, {boot_id_, launcher_id_, roots_}, logged_tasks(),
+                               contents->forgotten); !done) {
     return done;
   }
   idle_since_ns_ = now_.mono.ns();

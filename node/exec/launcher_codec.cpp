@@ -8,7 +8,7 @@ namespace {
 // Hello frames are cut at this size, well below the limit.
 constexpr std::size_t kHelloFrameBytes = std::size_t{1} << 20U;
 
-enum class CommandTag : std::uint8_t { start = 1, go, release, kill, signal, forget, shutdown };
+enum class CommandTag : std::uint8_t { start = 1, go, release, kill, signal, forget, rebind, fence, shutdown };
 enum class EventTag : std::uint8_t { parked = 1, started, ended, unkillable };
 
 ByteWriter begin_frame(FrameKind kind) {
@@ -58,141 +58,7 @@ tl::unexpected<Error> malformed(const char* what) {
   return fail(Errc::malformed, std::string("launcher socket: ") + what);
 }
 
-bool is_known(TaskState state) { return to_string(state) != "unknown"; }
-bool is_known(TaskReason reason) { return to_string(reason) != "unknown reason"; }
-
 }  // namespace
-
-void put_attempt(ByteWriter& out, FrameworkId framework, const AttemptId& attempt) {
-  out.put(framework.value());
-  out.put(attempt.hi);
-  out.put(attempt.lo);
-}
-
-void get_attempt(ByteReader& in, FrameworkId& framework, AttemptId& attempt) {
-  framework = FrameworkId(in.get<std::uint64_t>());
-  attempt.hi = in.get<std::uint64_t>();
-  attempt.lo = in.get<std::uint64_t>();
-}
-
-void put_task(ByteWriter& out, const TaskStart& task, bool with_environment) {
-  static const std::vector<std::string> kNone;
-  put_attempt(out, task.framework, task.attempt);
-  out.put(task.job.value());
-  out.put_string(task.name);
-  out.put_strings(task.argv);
-  out.put_strings(with_environment ? task.environment : kNone);
-  out.put_string(task.working_directory);
-  out.put_string(task.stdin_path);
-  out.put(task.uid);
-  out.put(task.gid);
-  out.put_bool(task.switch_user);
-  out.put_bool(task.park);
-  out.put(task.memory_limit_bytes);
-  out.put(task.cpus_milli);
-  out.put_u32s(task.cpus);
-  out.put_bool(task.truncate_output);
-  out.put_string(task.agent_note);
-  out.put(static_cast<std::uint32_t>(task.ranks.size()));
-  for (const RankStart& rank : task.ranks) {
-    out.put(rank.rank);
-    out.put_strings(with_environment ? rank.environment : kNone);
-    out.put_u32s(rank.cpus);
-    out.put_string(rank.stdout_path);
-    out.put_string(rank.stderr_path);
-  }
-}
-
-TaskStart get_task(ByteReader& in) {
-  TaskStart task;
-  get_attempt(in, task.framework, task.attempt);
-  task.job = JobId(in.get<std::uint64_t>());
-  task.name = in.get_string();
-  task.argv = in.get_strings();
-  task.environment = in.get_strings();
-  task.working_directory = in.get_string();
-  task.stdin_path = in.get_string();
-  task.uid = in.get<std::uint32_t>();
-  task.gid = in.get<std::uint32_t>();
-  task.switch_user = in.get_bool();
-  task.park = in.get_bool();
-  task.memory_limit_bytes = in.get<std::uint64_t>();
-  task.cpus_milli = in.get<std::uint32_t>();
-  task.cpus = in.get_u32s();
-  task.truncate_output = in.get_bool();
-  task.agent_note = in.get_string();
-  task.ranks.resize(in.get_count(20));
-  for (RankStart& rank : task.ranks) {
-    rank.rank = in.get<std::uint32_t>();
-    rank.environment = in.get_strings();
-    rank.cpus = in.get_u32s();
-    rank.stdout_path = in.get_string();
-    rank.stderr_path = in.get_string();
-  }
-  return task;
-}
-
-void put_processes(ByteWriter& out, const std::vector<RankProcess>& processes) {
-  out.put(static_cast<std::uint32_t>(processes.size()));
-  for (const RankProcess& process : processes) {
-    out.put(process.rank);
-    out.put_i32(process.pid);
-    out.put(process.start_time_ticks);
-  }
-}
-
-std::vector<RankProcess> get_processes(ByteReader& in) {
-  std::vector<RankProcess> processes(in.get_count(16));
-  for (RankProcess& process : processes) {
-    process.rank = in.get<std::uint32_t>();
-    process.pid = in.get_i32();
-    process.start_time_ticks = in.get<std::uint64_t>();
-  }
-  return processes;
-}
-
-void put_ended(ByteWriter& out, const event::Ended& ended) {
-  put_attempt(out, ended.framework, ended.attempt);
-  put_tag(out, ended.state);
-  put_tag(out, ended.reason);
-  out.put_i32(ended.exit_code);
-  out.put_i32(ended.signal);
-  out.put_string(ended.text);
-  out.put_i64(ended.started.ns());
-  out.put_i64(ended.ended.ns());
-  out.put(static_cast<std::uint32_t>(ended.ranks.size()));
-  for (const RankEnd& rank : ended.ranks) {
-    out.put(rank.rank);
-    out.put_i32(rank.exit_code);
-    out.put_i32(rank.signal);
-  }
-  out.put(ended.usage.cpu_time_us);
-  out.put(ended.usage.memory_peak_bytes);
-}
-
-event::Ended get_ended(ByteReader& in) {
-  event::Ended ended;
-  get_attempt(in, ended.framework, ended.attempt);
-  ended.state = static_cast<TaskState>(in.get<std::uint8_t>());
-  ended.reason = static_cast<TaskReason>(in.get<std::uint8_t>());
-  if (!is_known(ended.state) || !is_known(ended.reason)) {
-    in.fail();
-  }
-  ended.exit_code = in.get_i32();
-  ended.signal = in.get_i32();
-  ended.text = in.get_string();
-  ended.started = WallTime::from_ns(in.get_i64());
-  ended.ended = WallTime::from_ns(in.get_i64());
-  ended.ranks.resize(in.get_count(12));
-  for (RankEnd& rank : ended.ranks) {
-    rank.rank = in.get<std::uint32_t>();
-    rank.exit_code = in.get_i32();
-    rank.signal = in.get_i32();
-  }
-  ended.usage.cpu_time_us = in.get<std::uint64_t>();
-  ended.usage.memory_peak_bytes = in.get<std::uint64_t>();
-  return ended;
-}
 
 Result<std::string> encode_frame(const LauncherCommand& command) {
   ByteWriter out = begin_frame(FrameKind::command);
@@ -205,6 +71,9 @@ Result<std::string> encode_frame(const LauncherCommand& command) {
         } else if constexpr (std::is_same_v<T, command::Shutdown>) {
           put_tag(out, CommandTag::shutdown);
           out.put_bool(c.kill_tasks);
+        } else if constexpr (std::is_same_v<T, command::Fence>) {
+          put_tag(out, CommandTag::fence);
+          out.put_i64(c.at.ns());
         } else {
           if constexpr (std::is_same_v<T, command::Go>) {
             put_tag(out, CommandTag::go);
@@ -214,6 +83,8 @@ Result<std::string> encode_frame(const LauncherCommand& command) {
             put_tag(out, CommandTag::kill);
           } else if constexpr (std::is_same_v<T, command::Signal>) {
             put_tag(out, CommandTag::signal);
+          } else if constexpr (std::is_same_v<T, command::Rebind>) {
+            put_tag(out, CommandTag::rebind);
           } else {
             static_assert(std::is_same_v<T, command::Forget>);
             put_tag(out, CommandTag::forget);
@@ -224,6 +95,8 @@ Result<std::string> encode_frame(const LauncherCommand& command) {
             out.put(c.grace_ms);
           } else if constexpr (std::is_same_v<T, command::Signal>) {
             out.put_i32(c.signal);
+          } else if constexpr (std::is_same_v<T, command::Rebind>) {
+            out.put_u32s(c.cpus);
           }
         }
       },
@@ -264,6 +137,13 @@ Result<LauncherCommand> decode_command(std::string_view payload) {
       command = signal;
       break;
     }
+    case CommandTag::rebind: {
+      auto rebind = with_attempt(command::Rebind{});
+      rebind.cpus = in.get_u32s();
+      command = std::move(rebind);
+      break;
+    }
+    case CommandTag::fence: command = command::Fence{Instant::from_ns(in.get_i64())}; break;
     case CommandTag::shutdown: command = command::Shutdown{in.get_bool()}; break;
     default: return malformed("unknown command");
   }
@@ -305,6 +185,7 @@ std::string encode_hello_begin(const LauncherHello& hello) {
   out.put_string(hello.boot_id);
   out.put_string(hello.containment);
   out.put_strings(hello.not_enforced);
+  put_attempts(out, hello.forgotten);
   return end_frame(out);
 }
 
@@ -388,6 +269,7 @@ Result<std::optional<LauncherMessage>> MessageAssembler::add(std::string_view pa
       hello.boot_id = in.get_string();
       hello.containment = in.get_string();
       hello.not_enforced = in.get_strings();
+      hello.forgotten = get_attempts(in);
       if (!in.finished()) {
         return malformed("a hello does not verify");
       }

@@ -1,5 +1,4 @@
-// LauncherCommand, LauncherEvent and LauncherHello as frames on the stream socket between agent and
-// launcher, and the parts that the run log shares. Pure.
+// LauncherCommand, LauncherEvent and LauncherHello as frames on the stream socket between agent and launcher. Pure.
 //
 // A frame is u32 payload length, then the payload, whose first byte is its FrameKind. A hello may be
 // larger than one frame: it travels as hello_begin, any number of hello_tasks, hello_end.
@@ -13,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "node/exec/codec.hpp"
+#include "node/exec/task_codec.hpp"
 #include "node/exec/launcher_messages.hpp"
 #include "wire/base/result.hpp"
 
@@ -48,15 +47,5 @@ class MessageAssembler {
  private:
   std::optional<LauncherHello> hello_;
 };
-
-// Parts that the run log uses too. With `with_environment` false the environments are left out.
-void put_task(ByteWriter& out, const TaskStart& task, bool with_environment);
-[[nodiscard]] TaskStart get_task(ByteReader& in);
-void put_processes(ByteWriter& out, const std::vector<RankProcess>& processes);
-[[nodiscard]] std::vector<RankProcess> get_processes(ByteReader& in);
-void put_ended(ByteWriter& out, const event::Ended& ended);
-[[nodiscard]] event::Ended get_ended(ByteReader& in);
-void put_attempt(ByteWriter& out, FrameworkId framework, const AttemptId& attempt);
-void get_attempt(ByteReader& in, FrameworkId& framework, AttemptId& attempt);
 
 }  // namespace muster::node

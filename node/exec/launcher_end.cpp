@@ -59,14 +59,21 @@ void Launcher::on(const command::Signal& signal) {
   }
 }
 
-void Launcher::on(const command::Forget& forget) {
-  Task* task = find(forget.framework, forget.attempt);
-  if (task == nullptr || task->stage != Stage::ended) {
-    return;
+void Launcher::on(const command::Fence& fence) {
+  fence_at_ = fence.at;
+  fence_done_ = false;
+}
+
+// The agent is dead or stuck, or has no master either: what may be started elsewhere must end here.
+void Launcher::end_at_fence() {
+  fence_done_ = true;
+  for (const auto& [token, task] : tasks_) {
+    if (task->known.task.requeueable && task->stage != Stage::ended && !task->recovered) {
+      task->fenced = task->fenced || !task->kill_requested;
+      on(command::Kill{task->known.task.framework, task->known.task.attempt, SIGTERM,
+                       static_cast<std::uint32_t>(options_.fence_grace.ms())});
+    }
   }
-  log_.add(run_log::encode_forgotten(forget.framework, forget.attempt));
-  by_key_.erase({forget.framework, forget.attempt});
-  tasks_.erase(task->token);
 }
 
 void Launcher::on(const command::Shutdown& shutdown) { begin_shutdown(shutdown.kill_tasks); }
@@ -257,7 +264,11 @@ void Launcher::signal_tree(Task& task, int signal) {
   }
 }
 
-std::vector<ProcessInfo> Launcher::find_leftovers(const Task& task) {
+std::vector<ProcessInfo> Launcher::find_leftovers(const Task& task) const {
+  return find_leftovers(task, scan_processes());
+}
+
+std::vector<ProcessInfo> Launcher::find_leftovers(const Task& task, const std::vector<ProcessInfo>& all) const {
   TaskTraces traces;
   traces.launcher = ::getpid();
   traces.marker = attempt_marker(launcher_id_, task.known.task);
@@ -269,7 +280,6 @@ std::vector<ProcessInfo> Launcher::find_leftovers(const Task& task) {
       }
     }
   }
-  const std::vector<ProcessInfo> all = scan_processes();
   // Orphans become our children. One that left its session and its environment is this task's if it
   // can be no other's; what can be another's waits for the end of that one.
   if (!task.recovered) {
@@ -339,7 +349,9 @@ void Launcher::finish(Task& task) {
       ended.ranks.clear();
     } else if (!started && task.released) {
       ended.state = TaskState::not_started;
-      ended.reason = task.kill_requested ? TaskReason::kill_requested : TaskReason::released;
+      ended.reason = task.fenced           ? TaskReason::fenced
+                     : task.kill_requested ? TaskReason::kill_requested
+                                           : TaskReason::released;
       ended.exit_code = 0;
       ended.signal = 0;
       ended.ranks.clear();
@@ -350,7 +362,7 @@ void Launcher::finish(Task& task) {
                    format_bytes(task.known.task.memory_limit_bytes);
     } else if (task.kill_requested) {
       ended.state = TaskState::killed;
-      ended.reason = TaskReason::kill_requested;
+      ended.reason = task.fenced ? TaskReason::fenced : TaskReason::kill_requested;
     } else if (task.failure) {
       // Some ranks executed, others could not.
       ended.state = TaskState::finished;

@@ -3,6 +3,7 @@
 // the socket between the two processes; the simulator plays the launcher without bytes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -15,6 +16,12 @@
 #include "wire/model/task_state.hpp"
 
 namespace muster::node {
+
+// Attempts are unique within their framework only.
+using AttemptKey = std::pair<FrameworkId, AttemptId>;
+
+// Attempts whose end is on record: so many, the last ones, are remembered so that none runs again.
+inline constexpr std::size_t kForgottenMax = 65'536;
 
 // One process of a task. Strings are final: nothing is left to expand.
 struct RankStart {
@@ -39,7 +46,9 @@ struct TaskStart {
   std::uint32_t gid{};
   bool switch_user{};                   // false: run as the launcher's own user
   bool park{};                          // wait for Go before any rank execs
+  bool requeueable{};                   // ends at the fence (command::Fence), with or without an agent
   Bytes memory_limit_bytes{};           // 0 = none
+  std::uint32_t processes_max{};        // processes and threads of the task, all together; 0 = no limit
   std::uint32_t cpus_milli{};           // the task's share, for the cgroup
   std::vector<std::uint32_t> cpus;      // all cpus of the task, for the cgroup's cpuset; empty = all
   std::vector<RankStart> ranks;         // ≥ 1
@@ -55,11 +64,17 @@ struct Release { FrameworkId framework; AttemptId attempt; };  // end a parked t
 // SIGTERM (or `signal`) to every process of the task, SIGKILL to the whole tree `grace_ms` later.
 struct Kill { FrameworkId framework; AttemptId attempt; int signal{15}; std::uint32_t grace_ms{}; };
 struct Signal { FrameworkId framework; AttemptId attempt; int signal{}; };  // deliver, no more
-struct Forget { FrameworkId framework; AttemptId attempt; };   // its end was acknowledged: drop it from the run log
+// Its end was acknowledged: only that it is over is remembered. Also of attempts that the launcher never got.
+struct Forget { FrameworkId framework; AttemptId attempt; };
+// Every process of the task is bound to these OS cpus from now on: the pool that it shares has changed.
+struct Rebind { FrameworkId framework; AttemptId attempt; std::vector<std::uint32_t> cpus; };
+// Unless another Fence comes before `at` (of this machine's monotonic clock), the launcher ends all requeueable
+// tasks then: whatever became of the agent, the framework may start them elsewhere soon after.
+struct Fence { Instant at; };
 struct Shutdown { bool kill_tasks{}; };                        // end all tasks if asked, then exit
 }  // namespace command
 using LauncherCommand = std::variant<command::Start, command::Go, command::Release, command::Kill, command::Signal,
-                                     command::Forget, command::Shutdown>;
+                                     command::Forget, command::Rebind, command::Fence, command::Shutdown>;
 
 struct RankProcess {
   std::uint32_t rank{};
@@ -81,7 +96,7 @@ struct TaskUsage {
 namespace event {
 struct Parked { FrameworkId framework; AttemptId attempt; };   // all ranks wait for Go
 struct Started { FrameworkId framework; AttemptId attempt; WallTime started; std::vector<RankProcess> processes; };
-// The one end of an attempt. `state` is finished, killed (after a Kill), out_of_memory, start_failed,
+// The one end of an attempt. `state` is finished, killed (after a Kill or at the fence), out_of_memory, start_failed,
 // not_started (released) or lost. `exit_code`/`signal` are the worst rank's: a signal beats a code, else the largest code.
 struct Ended {
   FrameworkId framework;
@@ -116,6 +131,7 @@ struct LauncherHello {
   std::string containment;      // "cgroup v2", "cgroup v1 (cpuset memory pids freezer)", "plain (…)"
   std::vector<std::string> not_enforced;  // "memory limit", … said once
   std::vector<RecoveredTask> tasks;
+  std::vector<AttemptKey> forgotten;      // oldest first, at most kForgottenMax
 };
 
 }  // namespace muster::node

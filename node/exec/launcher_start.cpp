@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 
 #include "node/exec/launcher.hpp"
 #include "node/exec/rank_spawn.hpp"
@@ -15,8 +16,6 @@
 
 namespace muster::node {
 namespace {
-
-constexpr Duration kUserGroupsAge = Duration::from_seconds(60);
 
 void drop_environment(TaskStart& task) {
   std::vector<std::string>().swap(task.environment);
@@ -41,6 +40,7 @@ void Launcher::on(command::Start& start) {
     return;
   }
   Task& task = add_task(std::move(start.task));
+  fence_done_ = fence_done_ && !task.known.task.requeueable;
   log_.add(run_log::encode_intent(task.known.task));
   if (auto ok = check_task(task.known.task); !ok) {
     fail_start(task, {TaskReason::spawn_failed, 1, ok.error().text});
@@ -73,22 +73,19 @@ Status Launcher::check_task(const TaskStart& start) const {
   if (zero) {
     return bad("a file name of the task has a zero byte");
   }
-  if (!start.cpus.empty() && std::none_of(start.cpus.begin(), start.cpus.end(), [this](std::uint32_t cpu) {
-        return std::binary_search(allowed_cpus_.begin(), allowed_cpus_.end(), cpu);
-      })) {
+  if (!start.cpus.empty() && allowed_of(start.cpus).empty()) {
     return bad("none of the task's cpus (" + format_cpu_list(start.cpus) + ") can be used on this node (" +
                format_cpu_list(allowed_cpus_) + ")");
   }
   return {};
 }
 
-const Result<std::vector<gid_t>>& Launcher::groups_of(std::uint32_t uid, std::uint32_t gid) {
-  const auto key = std::make_pair(uid, gid);
-  auto it = user_groups_.find(key);
-  if (it == user_groups_.end() || now_.mono - it->second.first > kUserGroupsAge || !it->second.second) {
-    it = user_groups_.insert_or_assign(key, std::make_pair(now_.mono, user_groups(uid, gid))).first;
-  }
-  return it->second.second;
+std::vector<std::uint32_t> Launcher::allowed_of(const std::vector<std::uint32_t>& cpus) const {
+  std::vector<std::uint32_t> allowed;
+  std::copy_if(cpus.begin(), cpus.end(), std::back_inserter(allowed), [this](std::uint32_t cpu) {
+    return std::binary_search(allowed_cpus_.begin(), allowed_cpus_.end(), cpu);
+  });
+  return allowed;
 }
 
 void Launcher::spawn(Task& task) {
@@ -99,7 +96,7 @@ void Launcher::spawn(Task& task) {
   }
   const std::vector<gid_t>* supplementary = &kNoGroups;
   if (start.switch_user) {
-    const auto& groups = groups_of(start.uid, start.gid);
+    const auto& groups = user_groups_.of(start.uid, start.gid, now_.mono);
     if (!groups) {
       fail_start(task, {groups.error().code == Errc::not_found ? TaskReason::unknown_user : TaskReason::spawn_failed, 1,
                         groups.error().text});
@@ -107,13 +104,9 @@ void Launcher::spawn(Task& task) {
     }
     supplementary = &*groups;
   }
-  Containment::Needs needs{start.memory_limit_bytes, {}};
-  for (std::uint32_t cpu : start.cpus) {
-    if (std::binary_search(allowed_cpus_.begin(), allowed_cpus_.end(), cpu)) {
-      needs.cpus.push_back(cpu);
-    }
-  }
-  auto group = containment_.take(needs);
+  auto group = containment_.take({.memory_limit_bytes = start.memory_limit_bytes,
+                                  .processes_max = start.processes_max,
+                                  .cpus = allowed_of(start.cpus)});
   if (!group) {
     fail_start(task, {TaskReason::spawn_failed, 1, "control group can't be made: " + group.error().text});
     return;
@@ -235,6 +228,9 @@ void Launcher::on_report(const SpawnReport& report) {
   Rank& rank = task.ranks[report.rank_index];
   const TaskStart& start = task.known.task;
   rank.start_time_ticks = report.start_time_ticks;
+  if (task.rebind_again && (report.step == SpawnStep::ready || report.step == SpawnStep::started)) {
+    to_rebind_.push_back(task.token);
+  }
   switch (report.step) {
     case SpawnStep::ready: {
       rank.ready = true;

@@ -177,20 +177,8 @@ std::optional<std::vector<pid_t>> own_children() {
       told = false;
       break;
     }
-    const char* p = text->data();
-    const char* const end = p + text->size();
-    while (p != end) {
-      pid_t pid = 0;
-      auto [after, error] = std::from_chars(p, end, pid);
-      if (error != std::errc{}) {
-        break;
-      }
-      pids.push_back(pid);
-      p = after;
-      while (p != end && *p == ' ') {
-        ++p;
-      }
-    }
+    const std::vector<pid_t> children = pids_in(*text);
+    pids.insert(pids.end(), children.begin(), children.end());
   }
   ::closedir(threads);
   return told ? std::optional(pids) : std::nullopt;

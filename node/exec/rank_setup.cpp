@@ -1,12 +1,9 @@
 #include "node/exec/rank_setup.hpp"
 
-#include <grp.h>
-#include <pwd.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <climits>
-#include <cstring>
 #include <string_view>
 #include <unordered_map>
 
@@ -111,31 +108,6 @@ std::string search_path(const std::vector<std::string>& environment) {
     }
   }
   return kDefaultPath;
-}
-
-Result<std::vector<gid_t>> user_groups(std::uint32_t uid, std::uint32_t gid) {
-  std::vector<char> buffer(16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  int error = 0;
-  while ((error = ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found)) == ERANGE &&
-         buffer.size() < (std::size_t{1} << 22U)) {
-    buffer.resize(buffer.size() * 2);
-  }
-  if (found == nullptr) {
-    return fail(Errc::not_found, "user id " + std::to_string(uid) + " is unknown on this node" +
-                                     (error != 0 ? std::string(": ") + std::strerror(error) : std::string()));
-  }
-  std::vector<gid_t> groups(64);
-  int count = static_cast<int>(groups.size());
-  if (::getgrouplist(found->pw_name, gid, groups.data(), &count) < 0) {
-    groups.resize(static_cast<std::size_t>(count));
-    if (::getgrouplist(found->pw_name, gid, groups.data(), &count) < 0) {
-      return fail(Errc::io, "groups of user " + std::string(found->pw_name) + " can't be read");
-    }
-  }
-  groups.resize(static_cast<std::size_t>(count));
-  return groups;
 }
 
 }  // namespace muster::node

@@ -16,7 +16,6 @@
 #include "node/exec/launcher_messages.hpp"
 #include "node/exec/start_failure.hpp"
 #include "node/exec/task_group.hpp"
-#include "wire/base/result.hpp"
 
 namespace muster::node {
 
@@ -86,8 +85,5 @@ struct RankSpawn {
                                                          const std::vector<std::string>& rank, std::string marker);
 // PATH in the environment, or the system's default. Pure.
 [[nodiscard]] std::string search_path(const std::vector<std::string>& environment);
-
-// All groups of the user. not_found: no such user on this machine.
-[[nodiscard]] Result<std::vector<gid_t>> user_groups(std::uint32_t uid, std::uint32_t gid);
 
 }  // namespace muster::node

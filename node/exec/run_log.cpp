@@ -5,18 +5,18 @@
 #include <utility>
 
 #include "node/exec/crc32c.hpp"
-#include "node/exec/launcher_codec.hpp"
+#include "node/exec/launcher_codec.hpp"  // kFrameBytesMax
 
 namespace muster::node::run_log {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 16;
 constexpr std::uint64_t kMagic = 0x474f4c4e55525453ULL;  // "STRUNLOG"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 // A head record may say this much; a task's record is bounded by the socket's frames.
 constexpr std::size_t kPayloadBytesMax = kFrameBytesMax;
 
-enum class Type : std::uint8_t { head = 1, intent, started, ended, forgotten };
+enum class Type : std::uint8_t { head = 1, intent, started, ended, forgotten, all_forgotten };
 
 ByteWriter begin_record(Type type) {
   ByteWriter out;
@@ -36,8 +36,6 @@ std::string end_record(ByteWriter& out) {
   out.patch_u32(12, crc32c(bytes.substr(0, 12)));
   return out.take();
 }
-
-using Key = std::pair<FrameworkId, AttemptId>;
 
 // Pure. Folds records into what is known about each attempt.
 class Fold {
@@ -65,7 +63,7 @@ class Fold {
         if (!in.finished()) {
           return false;
         }
-        const Key key{task.framework, task.attempt};
+        const AttemptKey key{task.framework, task.attempt};
         if (!index_.contains(key)) {
           index_[key] = tasks_.size();
           tasks_.emplace_back(LoggedTask{});
@@ -98,10 +96,19 @@ class Fold {
       }
       case Type::forgotten: {
         get_attempt(in, framework, attempt);
-        if (auto it = index_.find(Key{framework, attempt}); in.finished() && it != index_.end()) {
+        if (!in.finished()) {
+          return false;
+        }
+        if (auto it = index_.find(AttemptKey{framework, attempt}); it != index_.end()) {
           tasks_[it->second].reset();
           index_.erase(it);
         }
+        contents.forgotten.emplace_back(framework, attempt);
+        break;
+      }
+      case Type::all_forgotten: {
+        const std::vector<AttemptKey> attempts = get_attempts(in);
+        contents.forgotten.insert(contents.forgotten.end(), attempts.begin(), attempts.end());
         break;
       }
       default: return false;
@@ -109,22 +116,25 @@ class Fold {
     return in.finished();
   }
 
-  void take_tasks(Contents& contents) {
+  void finish(Contents& contents) {
     for (auto& task : tasks_) {
       if (task) {
         contents.tasks.push_back(std::move(*task));
       }
     }
+    if (auto& forgotten = contents.forgotten; forgotten.size() > kForgottenMax) {
+      forgotten.erase(forgotten.begin(), forgotten.end() - static_cast<std::ptrdiff_t>(kForgottenMax));
+    }
   }
 
  private:
   LoggedTask* find(FrameworkId framework, const AttemptId& attempt) {
-    auto it = index_.find(Key{framework, attempt});
+    auto it = index_.find(AttemptKey{framework, attempt});
     return it == index_.end() ? nullptr : &*tasks_[it->second];
   }
 
   std::vector<std::optional<LoggedTask>> tasks_;
-  std::map<Key, std::size_t> index_;
+  std::map<AttemptKey, std::size_t> index_;
 };
 
 bool all_zero_from(std::string_view bytes, std::size_t at) {
@@ -192,9 +202,16 @@ std::string encode_forgotten(FrameworkId framework, const AttemptId& attempt) {
   return end_record(out);
 }
 
-std::string encode_file(const Head& head, const std::vector<const LoggedTask*>& tasks, std::size_t& records) {
+std::string encode_file(const Head& head, const std::vector<const LoggedTask*>& tasks,
+                        const std::vector<AttemptKey>& forgotten, std::size_t& records) {
   std::string bytes = encode_head(head);
   records = 1;
+  if (!forgotten.empty()) {
+    ByteWriter out = begin_record(Type::all_forgotten);
+    put_attempts(out, forgotten);
+    bytes += end_record(out);
+    ++records;
+  }
   for (const LoggedTask* task : tasks) {
     const RecoveredTask& known = task->known;
     bytes += encode_intent(known.task);
@@ -258,7 +275,7 @@ Result<Contents> decode(std::string_view bytes, const std::string& file) {
     offset += kHeaderBytes + payload_bytes;
   }
   contents.bytes_valid = offset;
-  fold.take_tasks(contents);
+  fold.finish(contents);
   return contents;
 }
 

@@ -5,6 +5,7 @@
 //            · payload
 //   file   = head (magic, version, boot id, launcher id, containment roots), then per attempt
 //            INTENT(task) → STARTED(pids, start times, wall time) → ENDED(end) → FORGOTTEN
+//            (a rewritten file has one record of all forgotten attempts after its head)
 //
 // INTENT without STARTED proves that no rank executed anything: a rank execs only after STARTED is written.
 // (Within one boot. Nothing is synced, so after a power cut STARTED may be missing: see end_by_reboot.)
@@ -44,6 +45,7 @@ struct LoggedTask {
 struct Contents {
   Head head;
   std::vector<LoggedTask> tasks;  // all that are not forgotten, in start order
+  std::vector<AttemptKey> forgotten;  // the last kForgottenMax, oldest first
   std::size_t records{};
   std::size_t bytes_valid{};  // smaller than the file when its last record is torn
 };
@@ -58,7 +60,7 @@ void complete_started(std::string& record, WallTime started, const RankProcess& 
 [[nodiscard]] std::string encode_forgotten(FrameworkId framework, const AttemptId& attempt);
 // A whole file that decodes to the same tasks.
 [[nodiscard]] std::string encode_file(const Head& head, const std::vector<const LoggedTask*>& tasks,
-                                      std::size_t& records);
+                                      const std::vector<AttemptKey>& forgotten, std::size_t& records);
 
 // malformed: a bad record before the end; the text names `file` and the offset.
 // An empty file (or one torn within its head) has an empty boot id and no tasks.

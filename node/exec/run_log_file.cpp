@@ -53,11 +53,12 @@ Result<run_log::Contents> RunLogFile::read(const std::string& directory) {
 }
 
 Status RunLogFile::rewrite(const std::string& directory, const run_log::Head& head,
-                           const std::vector<const run_log::LoggedTask*>& tasks) {
+                           const std::vector<const run_log::LoggedTask*>& tasks,
+                           const std::vector<AttemptKey>& forgotten) {
   const std::string path = path_in(directory);
   const std::string next = path + ".new";
   std::size_t records = 0;
-  const std::string bytes = run_log::encode_file(head, tasks, records);
+  const std::string bytes = run_log::encode_file(head, tasks, forgotten, records);
   const int fd = ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) {
     return fail_errno(errno, next);

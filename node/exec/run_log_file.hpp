@@ -19,10 +19,11 @@ class RunLogFile {
   // What the file says; empty contents when there is none. malformed: damaged before its end. io.
   [[nodiscard]] static Result<run_log::Contents> read(const std::string& directory);
 
-  // Replaces the file by one that holds `tasks`, and keeps it open for appending.
+  // Replaces the file by one that holds `tasks` and `forgotten`, and keeps it open for appending.
   // REQUIRES: no other process may still append to the earlier file.
   [[nodiscard]] Status rewrite(const std::string& directory, const run_log::Head& head,
-                               const std::vector<const run_log::LoggedTask*>& tasks);
+                               const std::vector<const run_log::LoggedTask*>& tasks,
+                               const std::vector<AttemptKey>& forgotten);
 
   // Appends at the next flush().
   void add(std::string record);

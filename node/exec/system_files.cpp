@@ -10,7 +10,6 @@
 #include <cstring>
 
 namespace muster::node {
-namespace {
 
 tl::unexpected<Error> file_error(int error, const std::string& path) {
   Errc code = Errc::io;
@@ -21,8 +20,6 @@ tl::unexpected<Error> file_error(int error, const std::string& path) {
   }
   return fail(code, path + ": " + std::strerror(error));
 }
-
-}  // namespace
 
 Result<std::string> read_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -62,6 +59,27 @@ Status write_existing(const std::string& path, std::string_view text) {
     return file_error(n < 0 ? error : EIO, path);
   }
   return {};
+}
+
+std::vector<pid_t> pids_in(std::string_view text) {
+  std::vector<pid_t> pids;
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while (p != end) {
+    pid_t pid = 0;
+    const auto [after, error] = std::from_chars(p, end, pid);
+    if (error != std::errc{}) {
+      break;
+    }
+    if (pid > 0) {
+      pids.push_back(pid);
+    }
+    p = after;
+    while (p != end && (*p == ' ' || *p == '\n')) {
+      ++p;
+    }
+  }
+  return pids;
 }
 
 std::uint64_t first_number(std::string_view text) {

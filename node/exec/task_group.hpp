@@ -25,6 +25,7 @@ struct TrackingGroup {
   // Kernels compare a group's kill count with its parent's when a process is cloned into it, and kill the
   // newcomer: a group that was ever killed is not used again.
   bool killed{};
+  std::uint32_t processes_max{};  // v2: what pids.max holds; 0 = nothing yet
 };
 
 struct MemoryGroup {
@@ -35,6 +36,13 @@ struct MemoryGroup {
   FileHandle peak;
   FileHandle oom;
   FileHandle usage;
+};
+
+// v1: the number of processes and threads is limited.
+struct PidsGroup {
+  std::string dir;
+  std::uint32_t processes_max{};
+  FileHandle entry;
 };
 
 // The launcher's thread. Move-only. Containment makes it and takes it back.
@@ -60,6 +68,7 @@ class TaskGroup {
   friend class Containment;
   std::unique_ptr<TrackingGroup> tracking_;
   std::unique_ptr<MemoryGroup> memory_;
+  std::unique_ptr<PidsGroup> pids_;
   std::vector<int> join_fds_;  // owned by the groups
 };
 

@@ -33,8 +33,9 @@ std::vector<Pu> repeat(const Topology& machine, std::uint32_t first, std::uint32
   return pus;
 }
 
-void keep(std::vector<Pu>& pus, std::size_t n) {
+void keep(std::vector<Pu>& pus, std::vector<std::uint32_t>& machine_cpus, std::size_t n) {
   pus.resize(std::min(n, pus.size()));
+  machine_cpus.resize(pus.size());
   for (auto kind : {&Pu::package, &Pu::numa, &Pu::l3, &Pu::core}) {
     renumber(pus, kind);
   }
@@ -71,17 +72,18 @@ Result<NodeCpus> NodeCpus::of_machine(const Topology& machine, const NodeCpusOpt
   if (cpus.wrapped_) {
     cpus.topology_.pus = repeat(machine, first, advertised);
     for (std::uint32_t i = 0; i < advertised; ++i) {
-      cpus.real_.push_back(cpus.topology_.pus[i].os_index);
+      cpus.machine_cpus_.push_back(cpus.topology_.pus[i].os_index);
       cpus.topology_.pus[i].os_index = i;
     }
   } else {
     for (std::uint32_t i = 0; i < size; ++i) {
       if ((i + size - first) % size < advertised) {
         cpus.topology_.pus.push_back(machine.pus[i]);
+        cpus.machine_cpus_.push_back(machine.pus[i].os_index);
       }
     }
   }
-  keep(cpus.topology_.pus, advertised - options.reserved_cpus);
+  keep(cpus.topology_.pus, cpus.machine_cpus_, advertised - options.reserved_cpus);
   return cpus;
 }
 
@@ -106,40 +108,10 @@ Result<NodeCpus> NodeCpus::of_synthetic(const Topology& pretended, const Topolog
   cpus.topology_ = pretended;
   for (std::uint32_t i = 0; i < advertised; ++i) {
     cpus.topology_.pus[i].os_index = i;
-    cpus.real_.push_back(machine.pus[(options.first_cpu + std::uint64_t{i}) % machine.pus.size()].os_index);
+    cpus.machine_cpus_.push_back(machine.pus[(options.first_cpu + std::uint64_t{i}) % machine.pus.size()].os_index);
   }
-  keep(cpus.topology_.pus, advertised - options.reserved_cpus);
+  keep(cpus.topology_.pus, cpus.machine_cpus_, advertised - options.reserved_cpus);
   return cpus;
-}
-
-std::string NodeCpus::wrapping_text() const {
-  if (!wrapped_) {
-    return {};
-  }
-  std::vector<std::uint32_t> mine;
-  for (const Pu& pu : topology_.pus) {
-    mine.push_back(pu.os_index);
-  }
-  return "cpus " + format_cpu_list(mine) + " of this node are wrapped onto the machine's cpus " +
-         format_cpu_list(os_cpus(mine));
-}
-
-std::vector<std::uint32_t> NodeCpus::os_cpus(std::span<const std::uint32_t> node_cpus) const {
-  std::vector<std::uint32_t> os;
-  os.reserve(node_cpus.size());
-  for (const std::uint32_t cpu : node_cpus) {
-    if (wrapped_) {
-      if (cpu < real_.size()) {
-        os.push_back(real_[cpu]);
-      }
-    } else if (std::any_of(topology_.pus.begin(), topology_.pus.end(),
-                           [cpu](const Pu& pu) { return pu.os_index == cpu; })) {
-      os.push_back(cpu);
-    }
-  }
-  std::sort(os.begin(), os.end());
-  os.erase(std::unique(os.begin(), os.end()), os.end());
-  return os;
 }
 
 }  // namespace muster::node

@@ -1,12 +1,10 @@
 // Which cpus a node grants, by which numbers, and which of the machine's cpus they are.
 //
-// Usually a node's cpu numbers are the machine's own (as in taskset). A node that advertises more than
+// CpuBinding (node/core) puts the two together. Usually a node's cpu numbers are the machine's own (as in taskset). A node that advertises more than
 // the machine has, or a synthetic machine, numbers its cpus 0..n-1 and wraps them onto the real ones.
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <string>
 #include <vector>
 
 #include "wire/model/topology.hpp"
@@ -36,14 +34,12 @@ class NodeCpus {
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(topology_.pus.size()); }
   // True when node cpu numbers are not the machine's: several of them may be one real cpu.
   [[nodiscard]] bool wrapped() const { return wrapped_; }
-  // For the log, once: "cpus 0-7 of this node are wrapped onto the machine's cpus 0-1"; "" if not wrapped.
-  [[nodiscard]] std::string wrapping_text() const;
-  // The machine's cpu numbers to bind to, ascending and unique. Numbers that are not the node's are ignored.
-  [[nodiscard]] std::vector<std::uint32_t> os_cpus(std::span<const std::uint32_t> node_cpus) const;
+  // The machine's number of each cpu, in the order of topology().pus.
+  [[nodiscard]] const std::vector<std::uint32_t>& machine_cpus() const { return machine_cpus_; }
 
  private:
   Topology topology_;
-  std::vector<std::uint32_t> real_;  // when wrapped: node cpu i is the machine's real_[i]
+  std::vector<std::uint32_t> machine_cpus_;
   bool wrapped_{false};
 };
 

@@ -23,7 +23,7 @@ struct Known {
 };
 
 // The defaults are the daemons' own: see their --help.
-constexpr std::array<Known, 17> kKnown{{
+constexpr std::array<Known, 18> kKnown{{
     {"lease", "master", "--lease", Kind::seconds, "10", "how long an offer is good for"},
     {"hold-lease-max", "master", "--hold-lease-max", Kind::seconds, "600", "longest lease of a held offer"},
     {"heartbeat", "master", "--heartbeat", Kind::seconds, "1", "a link that is silent otherwise says so often that it is alive"},
@@ -41,6 +41,8 @@ constexpr std::array<Known, 17> kKnown{{
     {"reserve-cpus", "node", "--reserve-cpus", Kind::count, "0", "cpus of each node kept for the system"},
     {"reserve-memory", "node", "--reserve-memory", Kind::size, "0", "memory of each node kept for the system"},
     {"enforce-memory", "node", "--enforce-memory", Kind::yes_no, "no", "a task's memory share is a limit"},
+    {"task-processes", "node", "--task-processes", Kind::count, "32768",
+     "processes and threads that a task may have, where control groups can limit them (0: no limit)"},
     {"containment", "node", "--containment", Kind::containment, "auto", "auto: control groups where they can be used; plain: none"},
 }};
 

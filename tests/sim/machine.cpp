@@ -136,6 +136,8 @@ void Machine::start_launcher() {
   }
   node::run_log::end_by_reboot(*contents, boot_id_, world_.wall());
   tasks_.clear();
+  forgotten_ = contents->forgotten;
+  fence_at_ = Instant::never();
   std::vector<const node::run_log::LoggedTask*> kept;
   for (node::run_log::LoggedTask& logged : contents->tasks) {
     kept.push_back(&logged);
@@ -157,7 +159,7 @@ void Machine::start_launcher() {
   }
   std::size_t records = 0;
   log_replaced_ = std::move(log_);
-  log_ = node::run_log::encode_file({.boot_id = boot_id_, .launcher_id = "sim", .roots = {}}, kept, records);
+  log_ = node::run_log::encode_file({.boot_id = boot_id_, .launcher_id = "sim", .roots = {}}, kept, forgotten_, records);
   log_ends_.clear();
   log_ends_.emplace_back(world_.now(), log_.size());
 }
@@ -178,7 +180,7 @@ void Machine::connect(AgentEars ears) {
   }
   ears_ = std::move(ears);
   const std::uint64_t connection = ++connection_;
-  node::LauncherHello hello{.boot_id = boot_id_, .containment = "simulated", .not_enforced = {}, .tasks = {}};
+  node::LauncherHello hello{.boot_id = boot_id_, .containment = "simulated", .not_enforced = {}, .tasks = {}, .forgotten = forgotten_};
   std::map<std::uint64_t, const node::RecoveredTask*> ordered;
   for (const auto& [key, known] : tasks_) {
     ordered[known.number] = &known.task;
@@ -268,6 +270,8 @@ void Machine::take(const node::LauncherCommand& command) {
     const TaskKey key{forget->framework, forget->attempt};
     const auto it = tasks_.find(key);
     if (it == tasks_.end()) {
+      append(node::run_log::encode_forgotten(key.framework, key.attempt));
+      forgotten_.emplace_back(key.framework, key.attempt);
       return;
     }
     if (it->second.task.phase != node::RecoveredTask::Phase::ended) {
@@ -277,7 +281,28 @@ void Machine::take(const node::LauncherCommand& command) {
       on_forget(key);
     }
     append(node::run_log::encode_forgotten(key.framework, key.attempt));
+    forgotten_.emplace_back(key.framework, key.attempt);
     tasks_.erase(it);
+  } else if (const auto* fence = std::get_if<cmd::Fence>(&command)) {
+    fence_at_ = fence->at;
+    world_.at(std::max(fence_at_, world_.now()), [this, at = fence_at_, life = launcher_life_] {
+      if (launcher_up_ && launcher_life_ == life && fence_at_ == at) {
+        end_at_fence();
+      }
+    });
+  }
+}
+
+void Machine::end_at_fence() {
+  std::vector<TaskKey> due;
+  for (auto& [key, known] : tasks_) {
+    if (known.task.task.requeueable && known.task.phase != node::RecoveredTask::Phase::ended && !known.recovered) {
+      known.fenced = known.fenced || !known.kill_requested;
+      due.push_back(key);
+    }
+  }
+  for (const TaskKey& key : due) {
+    kill(key, 15, 2'000);
   }
 }
 
@@ -427,6 +452,7 @@ void Machine::end(const TaskKey& key, TaskState state, TaskReason reason, std::i
                   std::string text) {
   Known& known = tasks_.at(key);
   known.task.phase = node::RecoveredTask::Phase::ended;
+  reason = known.fenced && reason == TaskReason::kill_requested ? TaskReason::fenced : reason;
   known.task.end = {.framework = key.framework,
                     .attempt = key.attempt,
                     .state = state,

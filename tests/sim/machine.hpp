@@ -65,6 +65,7 @@ class Machine {
     node::RecoveredTask task;
     std::uint64_t number{};         // start order
     bool kill_requested{};
+    bool fenced{};
     std::int32_t kill_signal{};
     bool release_requested{};
     bool recovered{};               // of an earlier launcher, not ended yet
@@ -86,6 +87,7 @@ class Machine {
   void exec(const TaskKey& key);
   void exited(const TaskKey& key, std::uint64_t number, std::int32_t exit_code, std::int32_t signal, TaskState state);
   void end_recovered(const TaskKey& key);
+  void end_at_fence();
   void kill(const TaskKey& key, std::int32_t signal, std::uint32_t grace_ms);
   void end(const TaskKey& key, TaskState state, TaskReason reason, std::int32_t exit_code, std::int32_t signal,
            std::string text);
@@ -109,6 +111,8 @@ class Machine {
   std::string log_replaced_;               // the file before it
   Instant power_off_at_;
   std::map<TaskKey, Known> tasks_;
+  std::vector<node::AttemptKey> forgotten_;
+  Instant fence_at_ = Instant::never();
   std::map<TaskKey, Processes> processes_;
   std::uint64_t next_number_{};
   std::optional<AgentEars> ears_;

@@ -104,6 +104,26 @@ TEST_CASE("a time limit ends a job as TIMEOUT") {
   CHECK(cluster.json({"job", job})["jobs"][0]["state"] == "TIMEOUT");
 }
 
+TEST_CASE("a job that takes more memory than it asked for ends OUT_OF_MEMORY, the one beside it does not") {
+  LocalCluster cluster;
+  cluster.up({"--cpus", "2"});
+  for (const auto& log : std::filesystem::directory_iterator(cluster.dir() + "/log")) {
+    if (const std::string text = content_of(log.path().string()); text.find("not enforced: memory limits") != std::string::npos) {
+      WARN("memory limits are not enforced on this machine: not tested");
+      return;
+    }
+  }
+  const std::string take = "x = bytearray(300000000); print(len(x))";
+  const std::string greedy = submit(cluster, {"--mem", "64M", "--", "python3", "-c", take});
+  const std::string modest = submit(cluster, {"--mem", "600M", "--", "python3", "-c", take});
+  CHECK(cluster.muster({"wait", "-q", greedy}).exit_code != 0);
+  CHECK(cluster.muster({"wait", "-q", modest}).exit_code == 0);
+  const auto row = cluster.json({"job", greedy})["jobs"][0];
+  CHECK(row["state"] == "OUT_OF_MEMORY");
+  CHECK_THAT(cluster.expect(0, {"job", greedy}), Contains("OUT_OF_MEMORY"));
+  CHECK(cluster.expect(0, {"logs", modest}) == "300000000\n");
+}
+
 TEST_CASE("a drained node gets no work until it is undrained") {
   LocalCluster cluster;
   cluster.up({"--nodes", "2", "--cpus", "1"});

@@ -89,7 +89,7 @@ class Cluster {
   }
   void start() {
     const auto before = registrations;
-    agent = spawn_agent();
+    agent = spawn_agent(options);
     REQUIRE(wait_for([&] { return registrations > before; }));
   }
   int wait_agent() {
@@ -141,7 +141,8 @@ class Cluster {
     said_ = SystemClock().now().mono;
   }
 
-  void launch(const AttemptId& attempt, const std::vector<std::string>& argv, std::uint64_t job = 1) {
+  void launch(const AttemptId& attempt, const std::vector<std::string>& argv, std::uint64_t job = 1,
+              bool requeueable = false) {
     fb::TaskSpecT spec;
     spec.job = job;
     spec.name = "test";
@@ -150,6 +151,7 @@ class Cluster {
     spec.working_directory = dir;
     spec.ntasks = 1;
     spec.try_number = 1;
+    spec.requeueable = requeueable;
     spec.token_hi = 5;
     spec.token_lo = 6;
     spec.cpus_per_rank_milli = 1000;
@@ -177,6 +179,7 @@ class Cluster {
   }
 
   std::string dir;
+  std::vector<std::string> options;     // of the agent
   pid_t agent{};
   int registrations{};
   std::size_t reported{};               // tasks in the last registration
@@ -336,4 +339,32 @@ TEST_CASE("a second agent of a node, and bad options, end with one clear line") 
   CHECK(run({"--master", "tcp://10.0.0.1:5"}, 2).find("need keys") != std::string::npos);
   CHECK(run({"--reserve-memory", "5G"}, 2).find("--reserve-memory 5G") != std::string::npos);
   CHECK(run({"--launcher", "/nowhere"}, 1).find("/nowhere") != std::string::npos);
+}
+
+TEST_CASE("requeueable tasks are gone by the fence although the agent was killed, the others go on") {
+  // Goal: what may be started elsewhere after the fence runs here no more, whatever became of the agent.
+  // Method: a short fence, kill -9 of the agent, its launcher alone; then an agent that tells the end.
+  Cluster c;
+  c.options = {"--fence", "2"};
+  c.start();
+  c.launch(kA, {"sh", "-c", "echo $$ > pid.a; exec sleep 1000"}, 1, true);
+  c.launch({1, 2}, {"sh", "-c", "echo $$ > pid.b; exec sleep 1000"}, 2);
+  REQUIRE(c.wait_for([&] {
+    return c.in_state(kA, TaskState::running) && c.in_state({1, 2}, TaskState::running) &&
+           !content_of(c.dir + "/pid.a").empty() && !content_of(c.dir + "/pid.b").empty();
+  }));
+  const auto requeueable = identity_of(std::atoi(content_of(c.dir + "/pid.a").c_str()));
+  const auto other = identity_of(std::atoi(content_of(c.dir + "/pid.b").c_str()));
+  REQUIRE(requeueable);
+  REQUIRE(other);
+  const Instant killed = SystemClock().now().mono;
+  c.kill_agent();
+  REQUIRE(c.wait_for([&] { return !is_alive(*requeueable); }));
+  CHECK(SystemClock().now().mono - killed < Duration::from_seconds(2 + 10));  // the fence and the master's margin
+  CHECK(is_alive(*other));
+  c.start();
+  REQUIRE(c.wait_for([&] { return c.in_state(kA, TaskState::killed); }));
+  CHECK(c.updates[kA].reason == TaskReason::fenced);
+  CHECK(c.in_state({1, 2}, TaskState::running));
+  CHECK(is_alive(*other));
 }

@@ -33,7 +33,7 @@ struct Plan {
     shape.cpus_milli = static_cast<MilliCpus>(grant.cpus.size() * 1000);
     shape.memory_bytes = 512;
     const CpuBinding binding(kFour, {0, 1});
-    return plan_spawn({"n1", "ipc:///x/job", false, false, binding},
+    return plan_spawn({"n1", "ipc:///x/job", false, false, 500, binding},
                       {FrameworkId(3), **read, entry, shape, grant, false});
   }
 };

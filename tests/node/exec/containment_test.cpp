@@ -37,7 +37,7 @@ struct FakeSystem {
   void group_v2(const std::string& dir, const std::string& controllers, const std::string& passed_on) const {
     put(dir + "/cgroup.controllers", controllers + "\n");
     put(dir + "/cgroup.subtree_control", passed_on);
-    for (const char* file : {"cgroup.procs", "cgroup.kill", "memory.max", "memory.swap.max", "memory.oom.group", "cpuset.cpus"}) {
+    for (const char* file : {"cgroup.procs", "cgroup.kill", "memory.max", "memory.swap.max", "memory.oom.group", "cpuset.cpus", "pids.max"}) {
       put(dir + "/" + file, "");
     }
     put(dir + "/memory.peak", "1048576\n");
@@ -68,28 +68,31 @@ TEST_CASE("on a v2 system a delegated parent is used when the own group can't pa
   const FakeSystem fake;
   fake.put("/proc/self/mountinfo", "40 31 0:40 / /sys/fs/cgroup rw,relatime - cgroup2 cgroup2 rw\n");
   fake.put("/proc/self/cgroup", "0::/slice/own\n");
-  fake.group_v2("/sys/fs/cgroup", "cpuset memory", "");
-  fake.group_v2("/sys/fs/cgroup/slice", "cpuset memory", "cpuset memory\n");
+  fake.group_v2("/sys/fs/cgroup", "cpuset memory pids", "");
+  fake.group_v2("/sys/fs/cgroup/slice", "cpuset memory pids", "cpuset memory pids\n");
   fake.group_v2("/sys/fs/cgroup/slice/own", "", "");
-  fake.group_v2("/sys/fs/cgroup/slice/muster-id", "cpuset memory", "");
+  fake.group_v2("/sys/fs/cgroup/slice/muster-id", "cpuset memory pids", "");
   const std::string task_dir = "/sys/fs/cgroup/slice/muster-id/t1";
   fake.group_v2(task_dir, "cpuset memory", "");
 
   Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
-  CHECK(containment.describe() == "cgroup v2 (cpuset memory kill)");
+  CHECK(containment.describe() == "cgroup v2 (cpuset memory pids kill)");
   CHECK(containment.not_enforced().empty());
   // The own group was tried and left as it was; the parent's settings were not touched.
   CHECK(!std::filesystem::exists(fake.root + "/sys/fs/cgroup/slice/own/muster-id"));
-  CHECK(fake.get("/sys/fs/cgroup/slice/cgroup.subtree_control") == "cpuset memory\n");
+  CHECK(fake.get("/sys/fs/cgroup/slice/cgroup.subtree_control") == "cpuset memory pids\n");
   REQUIRE(containment.roots().size() == 1);
   CHECK(containment.roots()[0] == run_log::ContainmentRoot{"v2", fake.root + "/sys/fs/cgroup/slice/muster-id"});
 
-  auto group = containment.take({.memory_limit_bytes = 4096, .cpus = {2, 0, 1}});
+  auto group = containment.take({.memory_limit_bytes = 4096, .processes_max = 77, .cpus = {2, 0, 1}});
   REQUIRE(group);
   CHECK(fake.get(task_dir + "/memory.max") == "4096");
   CHECK(fake.get(task_dir + "/memory.swap.max") == "0");
   CHECK(fake.get(task_dir + "/memory.oom.group") == "1");
   CHECK(fake.get(task_dir + "/cpuset.cpus") == "0-2");
+  CHECK(fake.get(task_dir + "/pids.max") == "77");
+  REQUIRE(containment.rebind(*group, {0, 1}, {}));
+  CHECK(fake.get(task_dir + "/cpuset.cpus") == "0-1");
   CHECK(group->tracks_processes());
   CHECK(group->memory_peak_bytes() == 1048576);
   CHECK(group->oom_kills() == 3);
@@ -119,7 +122,7 @@ TEST_CASE("a group that only v2 can hold is still killed whole, and what is miss
   fake.group_v2("/sys/fs/cgroup/own/muster-id/t1", "", "");
   Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
   CHECK(containment.describe() == "cgroup v2 (kill)");
-  CHECK(containment.not_enforced().size() == 2);
+  CHECK(containment.not_enforced().size() == 3);
   auto group = containment.take({.memory_limit_bytes = 4096, .cpus = {1}});
   REQUIRE(group);
   CHECK(fake.get("/sys/fs/cgroup/own/muster-id/t1/memory.max").empty());
@@ -132,8 +135,9 @@ TEST_CASE("a mounted v2 without controllers leaves memory and cpus to v1") {
            "40 31 0:40 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
            "41 31 0:41 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
            "42 31 0:42 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
-           "43 31 0:43 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n");
-  fake.put("/proc/self/cgroup", "3:freezer:/\n2:cpuset:/\n1:memory:/m\n0::/\n");
+           "43 31 0:43 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n"
+           "44 31 0:44 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n");
+  fake.put("/proc/self/cgroup", "4:pids:/\n3:freezer:/\n2:cpuset:/\n1:memory:/m\n0::/\n");
   fake.group_v2("/sys/fs/cgroup/unified", "hugetlb", "");
   fake.put("/sys/fs/cgroup/memory/m/muster-id/memory.limit_in_bytes", "");
   fake.put("/sys/fs/cgroup/memory/m/muster-id/t2/memory.limit_in_bytes", "");
@@ -147,6 +151,13 @@ TEST_CASE("a mounted v2 without controllers leaves memory and cpus to v1") {
   fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/tasks", "");
   fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/cpuset.cpus", "");
   fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-1,3/cpuset.mems", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-3/tasks", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-3/cgroup.procs", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-3/cpuset.cpus", "");
+  fake.put("/sys/fs/cgroup/cpuset/muster-id/cpus-3/cpuset.mems", "");
+  fake.put("/sys/fs/cgroup/pids/muster-id/pids.max", "");
+  fake.put("/sys/fs/cgroup/pids/muster-id/t3/pids.max", "");
+  fake.put("/sys/fs/cgroup/pids/muster-id/t3/tasks", "");
   fake.put("/sys/fs/cgroup/freezer/muster-id/freezer.state", "");
   fake.put("/sys/fs/cgroup/freezer/muster-id/t1/freezer.state", "");
   fake.put("/sys/fs/cgroup/freezer/muster-id/t1/tasks", "");
@@ -154,20 +165,23 @@ TEST_CASE("a mounted v2 without controllers leaves memory and cpus to v1") {
     fake.group_v2("/sys/fs/cgroup/unified/muster-id", "", "");
     fake.group_v2("/sys/fs/cgroup/unified/muster-id/t1", "", "");
     Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
-    CHECK(containment.describe() == "cgroup v1 (cpuset memory), v2 (kill)");
+    CHECK(containment.describe() == "cgroup v1 (cpuset memory pids), v2 (kill)");
     CHECK(fake.get("/sys/fs/cgroup/cpuset/muster-id/cpuset.cpus") == "0-7");
     CHECK(fake.get("/sys/fs/cgroup/cpuset/muster-id/cpuset.mems") == "0");
-    auto group = containment.take({.memory_limit_bytes = 8192, .cpus = {3, 1}});
+    auto group = containment.take({.memory_limit_bytes = 8192, .processes_max = 99, .cpus = {3, 1}});
     REQUIRE(group);
     CHECK(fake.get("/sys/fs/cgroup/memory/m/muster-id/t2/memory.limit_in_bytes") == "8192");
     CHECK(fake.get("/sys/fs/cgroup/memory/m/muster-id/t2/memory.memsw.limit_in_bytes") == "8192");
-    CHECK(group->join_fds().size() == 3);
+    CHECK(fake.get("/sys/fs/cgroup/pids/muster-id/t3/pids.max") == "99");
+    CHECK(group->join_fds().size() == 4);
+    REQUIRE(containment.rebind(*group, {3}, {::getpid()}));
+    CHECK(fake.get("/sys/fs/cgroup/cpuset/muster-id/cpus-3/cgroup.procs") == std::to_string(::getpid()));
     CHECK(group->oom_kills() == 1);
   }
   SECTION("without v2 the freezer kills: frozen, thawed at last") {
-    fake.put("/proc/self/cgroup", "3:freezer:/\n2:cpuset:/\n1:memory:/m\n");
+    fake.put("/proc/self/cgroup", "4:pids:/\n3:freezer:/\n2:cpuset:/\n1:memory:/m\n");
     Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
-    CHECK(containment.describe() == "cgroup v1 (cpuset memory freezer)");
+    CHECK(containment.describe() == "cgroup v1 (cpuset memory pids freezer)");
     auto group = containment.take({});
     REQUIRE(group);
     CHECK(group->join_fds().size() == 1);
@@ -180,7 +194,7 @@ TEST_CASE("without control groups containment is plain and says so") {
   const FakeSystem fake;
   Containment containment = Containment::detect({.root = fake.root, .launcher_id = "id"});
   CHECK(containment.describe().starts_with("plain"));
-  CHECK(containment.not_enforced().size() == 3);
+  CHECK(containment.not_enforced().size() == 4);
   auto group = containment.take({.memory_limit_bytes = 1, .cpus = {1}});
   REQUIRE(group);
   CHECK(!group->tracks_processes());

@@ -30,6 +30,8 @@ TaskStart full_task() {
   task.gid = 1001;
   task.switch_user = true;
   task.park = true;
+  task.requeueable = true;
+  task.processes_max = 4000;
   task.memory_limit_bytes = Bytes{1} << 40U;
   task.cpus_milli = 2500;
   task.cpus = {0, 1, 64};
@@ -90,9 +92,18 @@ TEST_CASE("commands come out of the codec as they went in") {
   CHECK(std::get<command::Kill>(*decoded).signal == 12);
   CHECK(std::get<command::Kill>(*decoded).grace_ms == 4000);
   CHECK(std::get<command::Kill>(*decoded).attempt == attempt);
+  const auto rebind = encode_frame(LauncherCommand(command::Rebind{framework, attempt, {1, 5}}));
+  decoded = decode_command(payload(*rebind));
+  REQUIRE(decoded);
+  CHECK(std::get<command::Rebind>(*decoded).cpus == std::vector<std::uint32_t>{1, 5});
+  CHECK(std::get<command::Rebind>(*decoded).attempt == attempt);
+  const auto fence = encode_frame(LauncherCommand(command::Fence{Instant::from_ns(-77)}));
+  decoded = decode_command(payload(*fence));
+  REQUIRE(decoded);
+  CHECK(std::get<command::Fence>(*decoded).at == Instant::from_ns(-77));
   for (const LauncherCommand& command : std::vector<LauncherCommand>{command::Go{framework, attempt}, command::Release{framework, attempt},
                                          command::Signal{framework, attempt, 10}, command::Forget{framework, attempt},
-                                         command::Shutdown{true}}) {
+                                         command::Shutdown{true}, command::Fence{Instant::from_ns(5)}}) {
     decoded = decode_command(payload(*encode_frame(command)));
     REQUIRE(decoded);
     CHECK(decoded->index() == command.index());
@@ -119,7 +130,7 @@ TEST_CASE("events and hellos come out of the codec as they went in, a large hell
   put_ended(b, full_end());
   CHECK(a.bytes() == b.bytes());
 
-  LauncherHello hello{"boot", "cgroup v2", {"memory limits"}, {}};
+  LauncherHello hello{"boot", "cgroup v2", {"memory limits"}, {}, {{FrameworkId(4), {5, 6}}}};
   std::vector<RecoveredTask> tasks(3000);
   std::vector<const RecoveredTask*> pointers;
   for (RecoveredTask& task : tasks) {
@@ -219,7 +230,7 @@ TEST_CASE("the frame stream passes large frames through a small socket and refus
       }
       const auto decoded = decode_command(**next);
       REQUIRE(decoded);
-      CHECK(decoded->index() == (got == 0 ? 0U : 6U));
+      CHECK(decoded->index() == (got == 0 ? 0U : LauncherCommand(command::Shutdown{}).index()));
       ++got;
     }
   }

@@ -69,6 +69,7 @@ TEST_CASE("the run log folds to what is known of each attempt") {
   CHECK(contents->head.boot_id == "boot-1");
   CHECK(contents->head.launcher_id == "launcher-1");
   CHECK(contents->head.roots == kHead.roots);
+  CHECK(contents->forgotten == std::vector<AttemptKey>{{FrameworkId(1), {5, 4}}});
   REQUIRE(contents->tasks.size() == 3);
   CHECK(contents->tasks[0].known.phase == RecoveredTask::Phase::ended);
   CHECK(contents->tasks[0].known.end.exit_code == 7);
@@ -173,8 +174,8 @@ TEST_CASE("rewriting keeps what is known and drops the rest") {
     known.push_back(&task);
   }
   RunLogFile log;
-  REQUIRE(log.rewrite(dir.path, contents->head, known));
-  CHECK(log.records() == 7);
+  REQUIRE(log.rewrite(dir.path, contents->head, known, contents->forgotten));
+  CHECK(log.records() == 8);
   log.add(started(3));
   CHECK(log.has_unwritten());
   REQUIRE(log.flush());
@@ -189,7 +190,27 @@ TEST_CASE("rewriting keeps what is known and drops the rest") {
   CHECK(contents->tasks[0].known.end.exit_code == 9);
   CHECK(contents->tasks[1].known.phase == RecoveredTask::Phase::started);
   CHECK(contents->head.roots == kHead.roots);
+  CHECK(contents->forgotten == std::vector<AttemptKey>{{FrameworkId(1), {5, 4}}, {FrameworkId(1), {5, 1}}});
   CHECK(!std::filesystem::exists(dir.path + "/run.log.new"));
+}
+
+TEST_CASE("of what is forgotten the run log remembers the last ones") {
+  // Method: more than the bound, partly in the record that a rewritten file begins with.
+  std::vector<AttemptKey> many;
+  for (std::uint64_t i = 0; i < kForgottenMax; ++i) {
+    many.push_back({FrameworkId(1), {6, i}});
+  }
+  std::size_t records = 0;
+  std::string bytes = run_log::encode_file(kHead, {}, many, records);
+  CHECK(records == 2);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    bytes += run_log::encode_forgotten(FrameworkId(2), {7, i});
+  }
+  const auto contents = run_log::decode(bytes, "test");
+  REQUIRE(contents);
+  REQUIRE(contents->forgotten.size() == kForgottenMax);
+  CHECK(contents->forgotten.front() == AttemptKey{FrameworkId(1), {6, 3}});
+  CHECK(contents->forgotten.back() == AttemptKey{FrameworkId(2), {7, 2}});
 }
 
 TEST_CASE("no run log is an empty one") {

@@ -31,11 +31,11 @@ TEST_CASE("a node has its machine's cpus by their own numbers") {
   REQUIRE(all);
   CHECK(numbers(*all) == Cpus{4, 5, 6, 7});
   CHECK_FALSE(all->wrapped());
-  CHECK(all->wrapping_text().empty());
-  CHECK(all->os_cpus(Cpus{6, 4, 99}) == Cpus{4, 6});
+  CHECK(all->machine_cpus() == Cpus{4, 5, 6, 7});
   const auto some = NodeCpus::of_machine(machine, {.reserved_cpus = 1});
   REQUIRE(some);
   CHECK(numbers(*some) == Cpus{4, 5, 6});
+  CHECK(some->machine_cpus() == Cpus{4, 5, 6});
   CHECK(validate(some->topology()));
   const auto second = NodeCpus::of_machine(machine, {.advertised_cpus = 2, .first_cpu = 2});
   REQUIRE(second);
@@ -54,10 +54,7 @@ TEST_CASE("a node that advertises more wraps onto the machine and says so") {
   CHECK(node->wrapped());
   CHECK(numbers(*node) == Cpus{0, 1, 2, 3, 4, 5, 6, 7});
   CHECK(validate(node->topology()));
-  CHECK(node->os_cpus(Cpus{0, 2, 4}) == Cpus{0});
-  CHECK(node->os_cpus(Cpus{3, 4}) == Cpus{0, 1});
-  CHECK(node->os_cpus(Cpus{8}).empty());
-  CHECK(node->wrapping_text() == "cpus 0-7 of this node are wrapped onto the machine's cpus 0-1");
+  CHECK(node->machine_cpus() == Cpus{0, 1, 0, 1, 0, 1, 0, 1});
   CpuMap map(node->topology());
   CHECK(map.capacity_cpus() == 8);
   // One machine's worth stays together.
@@ -71,7 +68,9 @@ TEST_CASE("a pretended topology keeps its shape and wraps") {
   CHECK(node->wrapped());
   CHECK(node->size() == 60);
   CHECK(node->topology().counts() == TopologyCounts{2, 2, 2, 30, 60});
-  CHECK(node->os_cpus(Cpus{7, 33}) == Cpus{1});
+  REQUIRE(node->machine_cpus().size() == 60);
+  CHECK(node->machine_cpus()[7] == 1);
+  CHECK(node->machine_cpus()[33] == 1);
 }
 
 TEST_CASE("nodes without cpus or with absurd ones are refused") {
