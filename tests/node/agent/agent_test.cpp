@@ -58,12 +58,13 @@ class Cluster {
     router_.emplace(*std::move(bound));
   }
   ~Cluster() {
+    const auto launcher = identity_of(launcher_pid());  // it takes its pid out of the file before it has gone
     if (agent > 0) {
       ::kill(agent, SIGCONT);
       ::kill(agent, SIGTERM);
       static_cast<void>(wait_agent());
     }
-    if (const auto launcher = identity_of(launcher_pid()); launcher && is_alive(*launcher)) {
+    if (launcher && is_alive(*launcher)) {
       ::kill(launcher->pid, SIGTERM);
       static_cast<void>(wait_for([&] { return !is_alive(*launcher); }));
     }

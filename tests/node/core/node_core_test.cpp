@@ -197,6 +197,7 @@ TEST_CASE("a gang's member parks, says Prepared and execs on Go") {
   REQUIRE(h.taken<command::Go>().empty());
   h.parked(kA);
   REQUIRE(h.prepared == std::vector<AttemptId>{kA});
+  REQUIRE(h.seen.back()->body.AsPrepared()->frameworks == std::vector<std::uint64_t>{kFramework.value()});
   REQUIRE(h.updates.empty());
   h.go(kA);
   h.go(kA);
