@@ -34,7 +34,7 @@ BookStage::BookStage(std::uint64_t seed) : world_(seed) {
   config.machine_cpus = {0, 1, 2, 3};
   config.boot_id = "boot";
   node_ = std::make_unique<node::NodeCore>(config, node::NodeMemory{}, world_.clock());
-  node_->on_launcher_hello({.boot_id = "boot", .containment = "none", .not_enforced = {}, .tasks = {}}, world_.clock());
+  node_->on_launcher_hello({.boot_id = "boot", .containment = "none", .not_enforced = {}, .tasks = {}, .forgotten = {}}, world_.clock());
   node_->on_master_link_up(world_.clock());
   for (const std::size_t party : {std::size_t{kFirst}, std::size_t{kSecond}}) {
     client::LinkConfig link;
