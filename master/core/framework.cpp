@@ -14,7 +14,7 @@ void MasterCore::Impl::on_kill(Link& link, const fb::Frame& frame, const fb::Kil
     if (!task.is_none()) {
       kill_task(task, message, now);
     } else if (nodes.has(node)) {
-      reconcile_on(link.framework, {attempt, ref->boot()}, node);
+      reconcile_on({link.framework, frameworks[link.framework].incarnation, {attempt, ref->boot()}}, node);
     } else {
       refuse_in_life(link, frame, fb::RefusedCode::UnknownNode, "node index " + std::to_string(node.value()),
                      "attempt " + to_string(attempt) + " is not known, nor is this node in this epoch");
@@ -26,7 +26,7 @@ void MasterCore::Impl::kill_task(TaskIndex index, const fb::Kill& message, Now n
   Task& task = tasks[index];
   ++probe.kills;
   if (is_terminal(task.state)) {
-    reconcile_on(task.framework, {task.attempt, 0}, task.node);
+    reconcile_on({task.framework, frameworks[task.framework].incarnation, {task.attempt, 0}}, task.node);
     return;
   }
   if (message.only_signal()) {

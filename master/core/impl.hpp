@@ -157,7 +157,7 @@ struct MasterCore::Impl final : Allocator::Sink {
   void on_reconcile(Link& link, const fb::Frame& frame, const flatbuffers::Vector<const fb::LiveTask*>* live,
                     const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* names, Now now);
   void reconcile(FrameworkIndex framework, const Asked& asked, std::string_view node_name, Now now);
-  void reconcile_on(FrameworkIndex framework, const Asked& asked, NodeIndex node);
+  void reconcile_on(const Question& question, NodeIndex node);
   void answer_questions(NodeIndex node);
   void on_questions_timer(Now now);
   void forward_to_node(Link& link, const fb::Message& message);
@@ -231,8 +231,8 @@ struct MasterCore::Impl final : Allocator::Sink {
   FlatIndex channel_index;
   std::map<std::string, std::vector<Question>, std::less<>> questions;
   bool questions_armed{};
-  // Attempts without a row that a node named as ended: their updates are on the way.
-  std::set<std::tuple<NodeIndex, FrameworkIndex, AttemptId>> reported_ended;
+  // Attempts without a row that a node named as ended: their updates are on the way, and answer who asked meanwhile.
+  std::map<std::tuple<NodeIndex, FrameworkIndex, AttemptId>, std::optional<Question>> reported_ended;
   Amounts capacity_total;
 
   // Links and what waits for them.

@@ -14,8 +14,15 @@ void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& r
     Task& task = tasks[index];
     task.listed = task.launch_due = task.go_due = task.release_due = task.kill_due = task.signal_due = false;
   }
-  reported_ended.erase(reported_ended.lower_bound({node, FrameworkIndex{0}, AttemptId{}}),
-                       reported_ended.lower_bound({NodeIndex{node.value() + 1}, FrameworkIndex{0}, AttemptId{}}));
+  std::vector<Question> open_questions;  // answered by updates that the node may have lost since
+  const auto promised = reported_ended.lower_bound({node, FrameworkIndex{0}, AttemptId{}});
+  const auto promised_end = reported_ended.lower_bound({NodeIndex{node.value() + 1}, FrameworkIndex{0}, AttemptId{}});
+  for (auto it = promised; it != promised_end; ++it) {
+    if (it->second) {
+      open_questions.push_back(*it->second);
+    }
+  }
+  reported_ended.erase(promised, promised_end);
 
   std::vector<Resources> shapes;
   if (registration.shapes() != nullptr) {
@@ -65,6 +72,11 @@ void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& r
       const bool live = !is_terminal(static_cast<TaskState>(entry.report->state()));
       report_unknown(node, entry.framework, *entry.report, live ? shapes[entry.report->shape()] : Resources{}, name,
                      now);
+    }
+  }
+  for (const Question& question : open_questions) {
+    if (frameworks[question.framework].incarnation == question.incarnation) {
+      reconcile_on(question, node);
     }
   }
 }
@@ -132,7 +144,7 @@ void MasterCore::Impl::report_unknown(NodeIndex node, FrameworkIndex framework, 
   const AttemptId attempt = from_fb(report.attempt());
   const auto state = static_cast<TaskState>(report.state());
   if (is_terminal(state)) {
-    reported_ended.insert({node, framework, attempt});
+    reported_ended.insert({{node, framework, attempt}, std::nullopt});
     return;
   }
   if (!tasks.find(framework, attempt).is_none() || !charge_reported(node, shape)) {

@@ -25,7 +25,7 @@ void MasterCore::Impl::reconcile(FrameworkIndex framework, const Asked& asked, s
   const TaskIndex task = tasks.find(framework, attempt);
   const NodeIndex node = task.is_none() ? nodes.find(node_name) : tasks[task].node;
   if (node != kNoNode) {
-    reconcile_on(framework, asked, node);
+    reconcile_on({framework, frameworks[framework].incarnation, asked}, node);
     return;
   }
   // The node has not been heard in this epoch: it may still come with the task.
@@ -49,7 +49,8 @@ void MasterCore::Impl::reconcile(FrameworkIndex framework, const Asked& asked, s
 }
 
 // The node is known in this epoch.
-void MasterCore::Impl::reconcile_on(FrameworkIndex framework, const Asked& asked, NodeIndex node) {
+void MasterCore::Impl::reconcile_on(const Question& question, NodeIndex node) {
+  const auto& [framework, incarnation, asked] = question;
   const AttemptId& attempt = asked.attempt;
   if (const TaskIndex task = tasks.find(framework, attempt); !task.is_none()) {
     // A stored update that waits in the queue is the answer.
@@ -58,8 +59,9 @@ void MasterCore::Impl::reconcile_on(FrameworkIndex framework, const Asked& asked
     }
     return;
   }
-  if (reported_ended.contains({node, framework, attempt})) {
-    return;  // its update is on the way from the node
+  if (const auto promised = reported_ended.find({node, framework, attempt}); promised != reported_ended.end()) {
+    promised->second = question;  // its update is on the way from the node
+    return;
   }
   if (nodes[node].lost) {
     say(framework, {attempt, node, TaskState::lost, TaskReason::node_lost});
@@ -80,7 +82,7 @@ void MasterCore::Impl::answer_questions(NodeIndex node) {
   questions.erase(found);
   for (const Question& question : asked) {
     if (frameworks[question.framework].incarnation == question.incarnation) {
-      reconcile_on(question.framework, question.asked, node);
+      reconcile_on(question, node);
     }
   }
 }

@@ -33,6 +33,7 @@ TEST_CASE("seeds of the all profile hold") { run_range("all", 1, 12); }
 TEST_CASE("seeds that once broke an invariant hold") {
   run_range("crash", 1942, 1942);  // a child let through its gate by the launcher's crash
   run_range("power", 131, 131);    // an end whose record a power cut tore
+  run_range("power", 2181, 2181);  // an end that was named, but whose update a power cut took
 }
 
 TEST_CASE("one seed, one trace") {

@@ -1,5 +1,6 @@
 // Goal: what can't be done gets one clear line and its exit code, at once. Method: a table of commands on a real cluster.
 #include <catch2/catch.hpp>
+#include <fstream>
 #include <csignal>
 
 #include "tests/system/harness.hpp"
@@ -98,6 +99,9 @@ TEST_CASE("a dead daemon is named at once") {
   CHECK(queue.exit_code == 3);
   CHECK_THAT(queue.err, Contains("does not run") && Contains("muster up"));
   CHECK_THAT(cluster.expect(3, {"status"}), Contains("does not run"));
+  // As it would have written had the disk been full.
+  std::ofstream(cluster.dir() + "/log/gang.log", std::ios::app) << "2026-01-01T00:00:00+00:00 error gang[1] the disk is full\n";
+  CHECK_THAT(cluster.muster({"queue"}).err, Contains("ended with: the disk is full;"));
 }
 
 }  // namespace muster::system_test

@@ -184,6 +184,30 @@ TEST_CASE("a prepared member of an earlier epoch that a reboot wiped out is lost
   CHECK(s.one.updates_of(attempt(1))[0].reason == TaskReason::node_rebooted);
 }
 
+// Goal: who waits for the update of an end that a node has named is answered although a power cut takes the end.
+// Method: found by sim power/2181: the node reboots between its report and its update, and has forgotten the attempt.
+TEST_CASE("an end that a node named and then lost in a power cut is answered as lost") {
+  FakeCluster cluster;
+  FakeNode& node = cluster.node("n1", res("cpus=4"));
+  FakeFramework& one = cluster.framework(11, "one");
+  node.boot = 2;
+  one.live_boot = 1;
+  one.subscribe({{attempt(1), "n1"}});
+  FakeNode::Report ended;
+  ended.framework = 11;
+  ended.attempt = attempt(1);
+  ended.state = TaskState::lost;
+  node.enroll({{"n1", {ended}}});
+  CHECK(one.updates_of(attempt(1)).empty());
+  cluster.lose(node);
+  node.boot = 3;
+  node.boot_id = "boot-3";
+  node.enroll();
+  REQUIRE(one.updates_of(attempt(1)).size() == 1);
+  CHECK(one.updates_of(attempt(1))[0].state == TaskState::lost);
+  CHECK(one.updates_of(attempt(1))[0].reason == TaskReason::node_rebooted);
+}
+
 TEST_CASE("nothing is offered before the master has settled") {
   FakeCluster cluster;
   FakeNode& node = cluster.node("n1", res("cpus=4"));
