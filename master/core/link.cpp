@@ -152,10 +152,14 @@ void MasterCore::Impl::on_link_timer(LinkId id, Now now) {
   if (now.mono >= link->last_heard + config.node_silence) {
     link->silent = true;
     link->stalled = true;
-    for (const NodeIndex node : link->nodes) {
-      silence_node(node, now);
+    const std::vector<NodeIndex> silent = link->nodes;
+    for (const NodeIndex node : silent) {
+      if (nodes[node].link == id) {
+        silence_node(node, now);
+      }
     }
-    if (link->kind == Link::Kind::framework) {
+    link = find_link(id);  // gone if the silence was so long that its nodes are lost
+    if (link != nullptr && link->kind == Link::Kind::framework) {
       frameworks[link->framework].silent = true;
       update_active(link->framework);
       on_framework_timer(link->framework, now);

@@ -119,6 +119,7 @@ class Cluster {
   std::uint32_t jobs_{};
 
   std::vector<std::unique_ptr<SimMaster>> masters_;  // the last one is the newest; earlier ones may linger
+  std::vector<std::unique_ptr<SimMaster>> retired_masters_;
   Epoch epoch_;                                      // the election's record
   std::uint64_t next_connection_{};
   std::uint64_t next_link_{};

@@ -70,7 +70,12 @@ void Cluster::start_master(Duration delay) {
     }
     // The election's record is durable before the first frame.
     epoch_ = Epoch(epoch_.value() + 1);
-    std::erase_if(masters_, [](const auto& master) { return !master->up(); });
+    for (auto& master : masters_) {
+      if (!master->up()) {
+        retired_masters_.push_back(std::move(master));  // timers still name it
+      }
+    }
+    std::erase(masters_, nullptr);
     // One that heeds no epochs shows whether its clients do, once it is superseded.
     const bool old_version = profile_.failovers != 0 && world_.prng.percent(40);
     master::MasterDefects defects = defects_.master;

@@ -208,6 +208,21 @@ TEST_CASE("an end that a node named and then lost in a power cut is answered as 
   CHECK(one.updates_of(attempt(1))[0].reason == TaskReason::node_rebooted);
 }
 
+// Goal: a link whose nodes are all lost in the moment that their silence is noticed is closed once.
+// Method: found by fuzz_master under AddressSanitizer: the clock jumps beyond silence and fence at once.
+TEST_CASE("a silence that is noticed after the fence loses all nodes of the link") {
+  FakeCluster cluster;
+  FakeNode& rack = cluster.nodes({"r1", "r2", "r3"}, res("cpus=2"));
+  FakeFramework& one = cluster.framework(11, "one");
+  rack.enroll();
+  one.subscribe();
+  cluster.settle();
+  rack.beating = false;
+  cluster.jump(Duration::from_seconds(200));
+  one.beat();  // its own link was silent as long
+  CHECK(one.lost.size() == 3);
+}
+
 TEST_CASE("nothing is offered before the master has settled") {
   FakeCluster cluster;
   FakeNode& node = cluster.node("n1", res("cpus=4"));

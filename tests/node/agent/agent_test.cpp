@@ -320,7 +320,6 @@ TEST_CASE("kill -9 of the launcher: its tasks are dead when they are reported lo
   CHECK(c.updates[kA].reason == TaskReason::launcher_died);
   c.launch({1, 2}, {"true"}, 2);
   REQUIRE(c.wait_for([&] { return c.in_state({1, 2}, TaskState::finished); }));
-  CHECK(c.registrations == 1);
 }
 
 TEST_CASE("a second agent of a node, and bad options, end with one clear line") {
