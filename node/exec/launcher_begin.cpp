@@ -16,6 +16,7 @@
 
 #include "node/exec/cpu_affinity.hpp"
 #include "node/exec/launcher.hpp"
+#include "node/exec/rank_spawn.hpp"
 #include "node/exec/system_files.hpp"
 
 namespace muster::node {
@@ -172,8 +173,11 @@ Status Launcher::open_descriptors() {
   report_read_fd_ = report[0];
   spawn_settings_.report_fd = report[1];  // blocking for the children
   ::fcntl(report_read_fd_, F_SETFL, O_NONBLOCK);
-  if (auto started = pool_.start(); !started) {
-    return started;
+  if (can_ever_share()) {
+    if (auto started = pool_.start(); !started) {
+      return started;
+    }
+    watch(pool_.fd(), EPOLLIN);
   }
   auto listening = listen_in(options_.directory);
   if (!listening) {
@@ -182,7 +186,6 @@ Status Launcher::open_descriptors() {
   listen_fd_ = *listening;
   watch(signal_fd_, EPOLLIN);
   watch(report_read_fd_, EPOLLIN);
-  watch(pool_.fd(), EPOLLIN);
   watch(listen_fd_, EPOLLIN);
   return {};
 }

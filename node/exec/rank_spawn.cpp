@@ -317,6 +317,8 @@ Result<pid_t> fork_rank(RankSetup& setup) {
   return pid;
 }
 
+bool can_ever_share() { return !kWatched; }
+
 bool can_share(const RankSetup& setup) {
   return !kWatched && setup.gate_fd < 0 && (setup.clone_fd < 0 || kClonesIntoGroups);
 }

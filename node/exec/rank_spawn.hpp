@@ -28,5 +28,6 @@ namespace muster::node {
 // False where fork_rank must do: sanitizers watch memory that such a child would share, and entering a group
 // by clone is written for one kind of processor.
 [[nodiscard]] bool can_share(const RankSetup& setup);
+[[nodiscard]] bool can_ever_share();
 
 }  // namespace muster::node

@@ -64,6 +64,9 @@ void SpawnPool::push(std::unique_ptr<RankSetup> setup) {
 }
 
 std::vector<std::unique_ptr<RankSetup>> SpawnPool::take_done() {
+  if (!wakeup_) {
+    return {};  // not started
+  }
   wakeup_->drain();
   RankSetup* list = nullptr;
   {

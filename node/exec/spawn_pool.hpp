@@ -30,7 +30,7 @@ class SpawnPool {
   // The threads live as long as the pool: a rank dies with the thread that started it.
   [[nodiscard]] Status start();
   // Readable when take_done() has something.
-  [[nodiscard]] int fd() const { return wakeup_->fd(); }
+  [[nodiscard]] int fd() const { return wakeup_ ? wakeup_->fd() : -1; }
 
   void push(std::unique_ptr<RankSetup> setup);
   // What has been started, or failed, since the last call: report is filled when reported, else the child died at once
