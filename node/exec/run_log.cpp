@@ -46,7 +46,11 @@ class Fold {
     AttemptId attempt;
     switch (type) {
       case Type::head: {
-        if (in.get<std::uint64_t>() != kMagic || in.get<std::uint32_t>() != kVersion) {
+        if (in.get<std::uint64_t>() != kMagic) {
+          return false;
+        }
+        version_ = in.get<std::uint32_t>();
+        if (version_ != kVersion && version_ != 1) {
           return false;
         }
         contents.head.boot_id = in.get_string();
@@ -59,7 +63,7 @@ class Fold {
         break;
       }
       case Type::intent: {
-        TaskStart task = get_task(in);
+        TaskStart task = get_task(in, version_ == 1);
         if (!in.finished()) {
           return false;
         }
@@ -133,6 +137,7 @@ class Fold {
     return it == index_.end() ? nullptr : &*tasks_[it->second];
   }
 
+  std::uint32_t version_{kVersion};  // of the file: the next rewrite is of ours
   std::vector<std::optional<LoggedTask>> tasks_;
   std::map<AttemptKey, std::size_t> index_;
 };

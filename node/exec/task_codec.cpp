@@ -65,7 +65,7 @@ void put_task(ByteWriter& out, const TaskStart& task, bool with_environment) {
   }
 }
 
-TaskStart get_task(ByteReader& in) {
+TaskStart get_task(ByteReader& in, bool before_fences) {
   TaskStart task;
   get_attempt(in, task.framework, task.attempt);
   task.job = JobId(in.get<std::uint64_t>());
@@ -78,9 +78,9 @@ TaskStart get_task(ByteReader& in) {
   task.gid = in.get<std::uint32_t>();
   task.switch_user = in.get_bool();
   task.park = in.get_bool();
-  task.requeueable = in.get_bool();
+  task.requeueable = before_fences ? false : in.get_bool();
   task.memory_limit_bytes = in.get<std::uint64_t>();
-  task.processes_max = in.get<std::uint32_t>();
+  task.processes_max = before_fences ? 0 : in.get<std::uint32_t>();
   task.cpus_milli = in.get<std::uint32_t>();
   task.cpus = in.get_u32s();
   task.truncate_output = in.get_bool();

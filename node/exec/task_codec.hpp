@@ -10,7 +10,8 @@ namespace muster::node {
 
 // With `with_environment` false the environments are left out.
 void put_task(ByteWriter& out, const TaskStart& task, bool with_environment);
-[[nodiscard]] TaskStart get_task(ByteReader& in);
+// `before_fences`: as a run log of version 1 has it, without requeueable and processes_max.
+[[nodiscard]] TaskStart get_task(ByteReader& in, bool before_fences = false);
 void put_processes(ByteWriter& out, const std::vector<RankProcess>& processes);
 [[nodiscard]] std::vector<RankProcess> get_processes(ByteReader& in);
 void put_ended(ByteWriter& out, const event::Ended& ended);

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <random>
 
+#include "node/exec/codec.hpp"
+#include "node/exec/crc32c.hpp"
 #include "node/exec/run_log_file.hpp"
 
 using namespace muster;
@@ -218,4 +220,55 @@ TEST_CASE("no run log is an empty one") {
   const auto contents = RunLogFile::read(dir.path);
   REQUIRE(contents);
   CHECK(contents->tasks.empty());
+}
+
+// Goal: a node that is upgraded still reads the run log of the version before.
+// Method: a file of version 1, written here byte by byte: its tasks have neither requeueable nor processes_max.
+TEST_CASE("a run log of version 1 is read") {
+  const auto record = [](std::uint8_t type, const std::string& payload) {
+    ByteWriter out;
+    out.put(static_cast<std::uint32_t>(payload.size()));
+    out.put(type);
+    out.put(std::uint8_t{0});
+    out.put(std::uint16_t{0});
+    out.put(crc32c(payload));
+    out.put(crc32c(std::string_view(out.bytes()).substr(0, 12)));
+    return out.take() + payload;
+  };
+  ByteWriter head;
+  head.put(std::uint64_t{0x474f4c4e55525453ULL});
+  head.put(std::uint32_t{1});
+  head.put_string("boot");
+  head.put_string("launcher");
+  head.put(std::uint32_t{0});
+  ByteWriter task;
+  for (const std::uint64_t number : {7U, 8U, 9U, 4U}) {  // framework, attempt, job
+    task.put(number);
+  }
+  task.put_string("name");
+  task.put_strings({"true"});
+  task.put_strings({});
+  task.put_string("/work");
+  task.put_string("");
+  task.put(std::uint32_t{1000});
+  task.put(std::uint32_t{1001});
+  task.put_bool(true);
+  task.put_bool(false);
+  task.put(std::uint64_t{4096});
+  task.put(std::uint32_t{1500});
+  task.put_u32s({2, 3});
+  task.put_bool(true);
+  task.put_string("note");
+  task.put(std::uint32_t{0});  // no ranks
+  const auto contents = run_log::decode(record(1, head.take()) + record(2, task.take()), "run.log");
+  REQUIRE(contents.has_value());
+  CHECK(contents->head.boot_id == "boot");
+  REQUIRE(contents->tasks.size() == 1);
+  const TaskStart& read = contents->tasks[0].known.task;
+  CHECK(read.gid == 1001);
+  CHECK(read.memory_limit_bytes == 4096);
+  CHECK(read.cpus_milli == 1500);
+  CHECK(read.agent_note == "note");
+  CHECK_FALSE(read.requeueable);
+  CHECK(read.processes_max == 0);
 }
