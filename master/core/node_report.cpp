@@ -75,7 +75,14 @@ void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& r
     }
   }
   for (const Question& question : open_questions) {
-    if (frameworks[question.framework].incarnation == question.incarnation) {
+    const auto& [framework, incarnation, asked] = question;
+    if (frameworks[framework].incarnation != incarnation) {
+      continue;
+    }
+    if (tasks.find(framework, asked.attempt).is_none() && !reported_ended.contains({node, framework, asked.attempt})) {
+      // The node has named it once, so whatever it knows now, it can't have been never seen.
+      say(framework, {asked.attempt, node, TaskState::lost, rebooted ? TaskReason::node_rebooted : TaskReason::none});
+    } else {
       reconcile_on(question, node);
     }
   }

@@ -61,6 +61,21 @@ std::int32_t parent_of(std::int32_t pid) {
   return parent;
 }
 
+// Of its last 4 KiB.
+std::string last_line_of(const std::string& path) {
+  constexpr std::streamoff kTail = 4096;
+  std::ifstream file(path, std::ios::ate | std::ios::binary);
+  if (!file) {
+    return {};
+  }
+  file.seekg(std::max<std::streamoff>(0, static_cast<std::streamoff>(file.tellg()) - kTail));
+  std::string last;
+  for (std::string line; std::getline(file, line);) {
+    last = line.empty() ? last : line;
+  }
+  return last;
+}
+
 }  // namespace
 
 std::vector<std::string> program_candidates(const std::string& name, const std::string& own_path) {
@@ -160,12 +175,16 @@ Result<ProcessIdentity> start_daemon(const ClusterPlace& place, const DaemonReco
 }
 
 std::string last_words(const ClusterPlace& place, const DaemonRecord& daemon) {
-  std::istringstream text(content_of(place.dir + "/log/" + daemon.name + ".err"));
-  std::string last;
-  for (std::string line; std::getline(text, line);) {
-    last = line.empty() ? last : line;
-  }
-  return printable(last);
+  return printable(last_line_of(place.dir + "/log/" + daemon.name + ".err"));
+}
+
+// "TIME error NAME[PID] TEXT"
+std::string last_error(const ClusterPlace& place, const std::string& daemon) {
+  const std::string last = last_line_of(place.log_path(daemon));
+  const auto level = last.find(" error ");
+  const auto text = last.find("] ");
+  const bool is_error = level != std::string::npos && text != std::string::npos && level < text;
+  return is_error ? printable(last.substr(text + 2)) : std::string();
 }
 
 std::vector<ClusterProcess> processes_of_cluster(const std::string& dir) {

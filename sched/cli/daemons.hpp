@@ -24,6 +24,8 @@ namespace muster::cli {
 [[nodiscard]] Result<ProcessIdentity> start_daemon(const ClusterPlace& place, const DaemonRecord& daemon);
 // The last line it wrote to its standard error.
 [[nodiscard]] std::string last_words(const ClusterPlace& place, const DaemonRecord& daemon);
+// What the last line of its log says, if that is an error; else "".
+[[nodiscard]] std::string last_error(const ClusterPlace& place, const std::string& daemon);
 
 // A process that belongs to the cluster in `dir`, by its command line: daemons and launchers.
 struct ClusterProcess {

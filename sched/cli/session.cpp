@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <thread>
 
+#include "sched/cli/daemons.hpp"
 #include "wire/daemon/machine.hpp"
 
 namespace muster::cli {
@@ -63,27 +63,6 @@ void wait_readable(int fd, Instant until) {
   }
 }
 
-namespace {
-
-// What a daemon's log says in its last line, if that is an error: "TIME error NAME[PID] TEXT".
-std::string last_error_in(const std::string& path) {
-  constexpr std::streamoff kTail = 4096;
-  std::ifstream file(path, std::ios::ate | std::ios::binary);
-  if (!file) {
-    return {};
-  }
-  file.seekg(std::max<std::streamoff>(0, static_cast<std::streamoff>(file.tellg()) - kTail));
-  std::string last;
-  for (std::string line; std::getline(file, line);) {
-    last = line.empty() ? last : line;
-  }
-  const auto level = last.find(" error ");
-  const auto text = last.find("] ");
-  return level == std::string::npos || text == std::string::npos || text < level ? std::string() : last.substr(text + 2);
-}
-
-}  // namespace
-
 void complain(const std::string& text) {
   std::fflush(stdout);
   std::fprintf(stderr, "muster: %s\n", text.c_str());
@@ -136,7 +115,7 @@ Result<Conversation*> Session::conversation(std::unique_ptr<Conversation>& slot,
   const auto boot = boot_id();
   const bool alive = known != nullptr && boot && is_running(record_, *known, *boot);
   if (!alive && !answers(context_, path)) {
-    const std::string why = last_error_in(place_.log_path(daemon));
+    const std::string why = last_error(place_, daemon);
     return fail(Errc::unreachable, who + " of the cluster in " + place_.dir + " (" + place_.source + ") does not run; " +
                                        (why.empty() ? "" : "it ended with: " + why + "; ") + "start it again: muster up" +
                                        place_.hint());

@@ -119,6 +119,11 @@ class Readiness {
         return {};
       }
       if (mono_now() >= deadline) {
+        for (const DaemonRecord& daemon : record_.daemons) {
+          if (const std::string why = last_error(place_, daemon.name); !why.empty()) {
+            missing += " (" + daemon.name + ": " + why + ")";
+          }
+        }
         return fail(Errc::io, missing + " after " + span_text(kStartPatience) + "; see the logs in " + place_.dir + "/log");
       }
       wait_readable(-1, mono_now() + kPoll);

@@ -10,7 +10,7 @@ using Catch::Matchers::Contains;
 
 Surroundings here() {
   return {.environment = {"PATH=/opt/bin:/bin", "HOME=/home/ann", "A=1", "SECRET=x"},
-          .working_directory = "/home/ann/work", .home = "/home/ann", .shell = "/bin/bash", .user = "ann",
+          .working_directory = "/home/ann/jobs", .home = "/home/ann", .shell = "/bin/bash", .user = "ann",
           .host = "h", .uid = 1000, .gid = 100};
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("a plain command is one task of one cpu, in this directory, with this 
   CHECK(spec.cpus_per_task_milli == 1000);
   CHECK(spec.memory_per_node_bytes == 0);
   CHECK(spec.time_limit_ms == 0);
-  CHECK(spec.working_directory == "/home/ann/work");
+  CHECK(spec.working_directory == "/home/ann/jobs");
   CHECK(spec.environment == here().environment);
   CHECK(spec.uid == 1000);
   CHECK(spec.user == "ann");
@@ -106,7 +106,7 @@ TEST_CASE("files are taken as written, a relative directory is below this one") 
   options.input = "in";
   options.open_mode = "append";
   const auto spec = spec_of(options);
-  CHECK(spec.working_directory == "/home/ann/work/sub");
+  CHECK(spec.working_directory == "/home/ann/jobs/sub");
   CHECK(spec.stdout_path == "out-%j");
   CHECK(spec.stderr_path == "/tmp/err");
   CHECK(spec.stdin_path == "in");
