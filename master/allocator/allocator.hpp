@@ -70,6 +70,11 @@ class Allocator {
   virtual void set_quota(std::string_view role, const Amounts& limit) = 0; // a part that is 0 is not limited
   [[nodiscard]] virtual double weight(FrameworkIndex framework) const = 0;
 
+  // Does any framework with a smaller weighted share than `holder` want more?
+  [[nodiscard]] virtual bool poorer_waits(FrameworkIndex holder) const = 0;
+  // Pieces that frameworks with a smaller weighted share than `holder` still want and could use on `node`, were it free.
+  [[nodiscard]] virtual std::uint64_t wanted_by_poorer(FrameworkIndex holder, NodeIndex node, Instant now) = 0;
+
   // Anything for allocate() to look at?
   [[nodiscard]] virtual bool has_work() const = 0;
   virtual void allocate(Instant now, Sink& sink) = 0;

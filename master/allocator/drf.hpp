@@ -39,6 +39,8 @@ class Drf final : public Allocator {
   void set_weight(std::string_view role, double weight) override;
   void set_quota(std::string_view role, const Amounts& limit) override;
   [[nodiscard]] double weight(FrameworkIndex framework) const override;
+  [[nodiscard]] bool poorer_waits(FrameworkIndex holder) const override;
+  [[nodiscard]] std::uint64_t wanted_by_poorer(FrameworkIndex holder, NodeIndex node, Instant now) override;
   [[nodiscard]] bool has_work() const override { return !dirty_nodes_.empty() || !dirty_frameworks_.empty(); }
   void allocate(Instant now, Sink& sink) override;
 
@@ -82,6 +84,7 @@ class Drf final : public Allocator {
     return node.value() < offerable_.size() && offerable_[node.value()] != 0;
   }
   [[nodiscard]] bool before(FrameworkIndex a, FrameworkIndex b) const;
+  [[nodiscard]] bool poorer(FrameworkIndex a, FrameworkIndex b) const;
   void order_running();
   // Pieces of a want that may go on the node now; 0 if none.
   [[nodiscard]] std::uint64_t pieces_for(const Framework& framework, const WantState& want, NodeIndex node);

@@ -25,6 +25,43 @@ bool Drf::before(FrameworkIndex a, FrameworkIndex b) const {
   return x.age < y.age;
 }
 
+bool Drf::poorer(FrameworkIndex a, FrameworkIndex b) const {
+  const Framework& x = frameworks_[a.value()];
+  const Framework& y = frameworks_[b.value()];
+  if (x.role != y.role) {
+    const Role& p = roles_[x.role];
+    const Role& q = roles_[y.role];
+    return p.charged.dominant_share(total_) / p.weight < q.charged.dominant_share(total_) / q.weight;
+  }
+  return x.charged.dominant_share(total_) < y.charged.dominant_share(total_);
+}
+
+bool Drf::poorer_waits(FrameworkIndex holder) const {
+  return std::any_of(running_.begin(), running_.end(), [&](FrameworkIndex index) {
+    const Framework& framework = frameworks_[index.value()];
+    return index != holder && framework.active && framework.left > 0 && poorer(index, holder);
+  });
+}
+
+std::uint64_t Drf::wanted_by_poorer(FrameworkIndex holder, NodeIndex node, Instant now) {
+  std::uint64_t pieces = 0;
+  for (const FrameworkIndex index : running_) {
+    const Framework& framework = frameworks_[index.value()];
+    if (index == holder || !framework.active || framework.left == 0 || !offerable(node) ||
+        filters_.blocks(index, node, now) || !poorer(index, holder)) {
+      continue;
+    }
+    for (const WantState& want : framework.wants) {
+      const auto& nodes = want.want.nodes;
+      const bool here = nodes.empty() || std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+      if (want.left > 0 && here && want.want.shape.fits_in(ledger_.books(node).advertised)) {
+        pieces += quota_left(framework, want);
+      }
+    }
+  }
+  return pieces;
+}
+
 // Drops who wants nothing any more and sorts the rest. Several roles at equal share are told apart by their
 // frameworks, so `before` is an order over all only within equal roles' shares: ages are unique.
 void Drf::order_running() {

@@ -1,7 +1,7 @@
 // Accept: checked whole against the tables, then applied whole.
 #include <algorithm>
 
-#include "master/core/impl.hpp"
+#include "master/core/accept_plan.hpp"
 
 namespace muster::master {
 namespace {
@@ -14,18 +14,8 @@ struct Pool {
 
 }  // namespace
 
-struct MasterCore::Impl::AcceptPlan {
-  std::vector<OfferId> offers;
-  std::vector<Resources> shapes;
-  std::vector<std::uint8_t> dropped;  // launches left out; of a deliberate defect only
-  bool repeated{};
-};
 
 namespace {
-
-AcceptAnswer refused(const fb::Accept& message, fb::RefusedCode code, std::string subject, std::string text) {
-  return {message.accept(), code, std::move(subject), std::move(text), {}};
-}
 
 // "ports 31000-31001 of node n1", "cpus of node n1".
 std::string missing_subject(const Resources& wanted, const Resources& left, const std::string& node) {
@@ -42,7 +32,7 @@ std::string missing_subject(const Resources& wanted, const Resources& left, cons
 }  // namespace
 
 AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::Accept& message,
-                                            AcceptPlan& plan) const {
+                                            AcceptPlan& plan, Now now) {
   using enum fb::RefusedCode;
   const auto* launches = message.launches();
   const std::size_t count = launches == nullptr ? 0 : launches->size();
@@ -148,6 +138,10 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
                      "it names shape " + std::to_string(launch->shape()) + " of " + std::to_string(plan.shapes.size()) +
                          " and specification " + std::to_string(launch->spec()) + " of " + std::to_string(specs));
     }
+    if (launch->after() != 0) {
+      plan.successors = true;
+      continue;
+    }
     if (at == pools.end() || at->node != node) {
       at = std::lower_bound(pools.begin(), pools.end(), node,
                             [](const Pool& pool, NodeIndex n) { return pool.node < n; });
@@ -173,7 +167,8 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
       return refused(message, NodeDraining, "node " + nodes[node].name, "the node takes no new tasks");
     }
   }
-  return {message.accept(), None, {}, {}, {}};
+  return plan.successors ? check_successors(framework, message, plan, now)
+                         : AcceptAnswer{message.accept(), None, {}, {}, {}};
 }
 
 void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& message, const AcceptPlan& plan,
@@ -215,6 +210,12 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
       continue;
     }
     const fb::LaunchEntry& launch = *launches->Get(i);
+    const AcceptPlan::Successor* successor = plan.successors ? &plan.lines[i] : nullptr;
+    if (successor != nullptr && successor->refused != TaskReason::none) {
+      ++probe.out_of_line;
+      say(framework, {from_fb(launch.attempt()), NodeIndex{launch.node()}, TaskState::not_started, successor->refused});
+      continue;
+    }
     SpecIndex& spec = specs[launch.spec()];
     if (spec == kNoSpec) {
       const auto* data = message.specs()->Get(launch.spec())->data();
@@ -226,6 +227,7 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
       } else {
         const auto read = verify_spec(bytes, storage);
         spec = tasks.add_spec(bytes, read ? std::string(text_of((*read)->name())) : std::string{});
+        tasks.spec(spec).uid = read ? (*read)->uid() : 0;
         recent = spec;
       }
     }
@@ -240,10 +242,16 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
     task.spec = spec;
     tasks.keep_spec(spec);
     task.name = tasks.spec(spec).name;
+    task.uid = tasks.spec(spec).uid;
     task.shape = plan.shapes[launch.shape()];
     task.launch_due = true;
-    ledger.charge(node, task.shape);
-    book(index);
+    if (launch.after() != 0) {
+      // What it follows was found when the plan was made, or stands earlier in this Accept.
+      join_line(index, tasks.find(framework, successor->after));
+    } else {
+      ledger.charge(node, task.shape);
+      book(index);
+    }
     if (launch.gang() != 0) {
       const auto at = std::lower_bound(begun.begin(), begun.end(), launch.gang(),
                                        [](const auto& entry, std::uint32_t number) { return entry.first < number; });
@@ -268,7 +276,7 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
 
 void MasterCore::Impl::on_accept(Link& link, const fb::Accept& message, Now now) {
   AcceptPlan plan;
-  AcceptAnswer answer = check_accept(link.framework, message, plan);
+  AcceptAnswer answer = check_accept(link.framework, message, plan, now);
   if (answer.code != fb::RefusedCode::None) {
     ++probe.accepts_refused;
     probe.refuse(answer.code);

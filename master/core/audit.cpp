@@ -18,7 +18,9 @@ Status MasterCore::Impl::audit() const {
   struct Sums {
     Amounts used, offered;
     std::uint32_t tasks{};
+    std::uint32_t queued{};
   };
+  std::uint32_t queued = 0;
   std::vector<Sums> sums(frameworks.count());
   std::vector<std::uint32_t> gang_members(gangs.places(), 0);
   std::vector<std::uint32_t> gang_ready(gangs.places(), 0);
@@ -36,7 +38,23 @@ Status MasterCore::Impl::audit() const {
     if (task.charged && over && !task.declared) {
       return wrong(what + " is over and still holds resources");
     }
-    if (!over && !task.charged && task.update.seq == 0) {
+    const bool waits = task.state == TaskState::queued;
+    queued += waits ? 1 : 0;
+    sums[task.framework.value()].queued += waits ? 1 : 0;
+    if (waits == task.predecessor.is_none() || (waits && task.charged)) {
+      return wrong(what + (waits ? " is queued behind nothing, or holds resources" : " stands in a line and is not queued"));
+    }
+    for (const TaskIndex next : {task.successor, task.predecessor}) {
+      if (next.is_none()) {
+        continue;
+      }
+      if (!tasks.holds(next) || is_terminal(tasks[next].state) || over || tasks[next].node != task.node ||
+          tasks[next].framework != task.framework || tasks[next].shape != task.shape ||
+          (next == task.successor ? tasks[next].predecessor : tasks[next].successor) != tasks.index_at(slot)) {
+        return wrong(what + " stands in a line with a task that is not its neighbour");
+      }
+    }
+    if (!over && !task.charged && task.update.seq == 0 && !waits) {
       return wrong(what + " is live and holds nothing");
     }
     if (task.unacknowledged && (task.update.seq == 0 || task.declared)) {
@@ -70,6 +88,9 @@ Status MasterCore::Impl::audit() const {
                    std::to_string(gangs[at].ready) + " ready members, has " + std::to_string(gang_members[at]) +
                    " and " + std::to_string(gang_ready[at]));
     }
+  }
+  if (queued != queued_total) {
+    return wrong(std::to_string(queued_total) + " tasks are counted as queued, there are " + std::to_string(queued));
   }
   if (auto books = ledger.audit(used, names); !books) {
     return books;
@@ -111,7 +132,7 @@ Status MasterCore::Impl::audit() const {
   for (std::uint32_t at = 0; at < frameworks.count(); ++at) {
     const FrameworkEntry& framework = frameworks[FrameworkIndex{at}];
     if (framework.used != sums[at].used || framework.offered != sums[at].offered ||
-        framework.tasks != sums[at].tasks) {
+        framework.tasks != sums[at].tasks || framework.queued != sums[at].queued) {
       return wrong("framework " + framework.name + ": its books differ from its tasks and offers");
     }
     if (framework.connected() && !links.contains(framework.link)) {

@@ -8,6 +8,9 @@ void MasterCore::Impl::flush(Now now, MasterOutputs& out) {
   last_now = now;
   if ((settled || defect(&MasterDefects::offer_before_settled)) && allocator.has_work()) {
     allocator.allocate(now.mono, *this);
+    if (queued_total > 0) {
+      recall_for_poorer(now);
+    }
   }
   for (OutFrame& frame : replies) {
     out.frames.push_back(std::move(frame));

@@ -117,6 +117,8 @@ void MasterCore::Impl::framework_gone(FrameworkIndex index, Now now) {
       // Kept: its node may come back with it.
     } else if (is_terminal(task.state)) {
       remove_task(row);
+    } else if (task.state == TaskState::queued && !task.launch_sent) {
+      drop_queued(row, TaskReason::recalled);
     } else if (task.gang != kNoGang && gangs[task.gang.value()].phase == GangPhase::preparing) {
       const GangIndex gang = task.gang;
       const std::uint32_t generation = gangs.generation(gang.value());

@@ -100,8 +100,9 @@ struct MasterCore::Impl final : Allocator::Sink {
   void register_node(Link& link, const Peer& peer, const fb::NodeRegistration& registration, Now now);
   void take_report(NodeIndex node, const fb::NodeRegistration& registration, bool rebooted, Now now);
   void report_known(TaskIndex task, TaskState reported, Now now);
-  void report_unknown(NodeIndex node, FrameworkIndex framework, const fb::TaskReport& report, const Resources& shape,
-                      std::string_view name, Now now);
+  struct Reported;
+  void report_unknown(NodeIndex node, FrameworkIndex framework, const fb::TaskReport& report, const Reported& facts,
+                      Now now);
   [[nodiscard]] bool charge_reported(NodeIndex node, const Resources& shape);
   [[nodiscard]] bool charge_running(NodeIndex node, const Resources& shape);
   void report_missing(TaskIndex task, bool rebooted, Now now);
@@ -135,6 +136,16 @@ struct MasterCore::Impl final : Allocator::Sink {
   void advance(std::uint32_t channel);
   void acknowledge_due(std::uint32_t channel);
   void on_acknowledge(Link& link, const fb::Acknowledge& message);
+
+  // ---- lines: tasks that wait for others to end (succession.cpp)
+  void join_line(TaskIndex task, TaskIndex predecessor);
+  void leave_line(TaskIndex task);              // it has ended in line: what follows it moves up
+  bool hand_over(TaskIndex task);               // it has ended: the next in line takes its resources. False if none
+  void drop_queued(TaskIndex task, TaskReason reason);  // its node does not have it
+  void recall_task(TaskIndex task);
+  void recall_node(NodeIndex node);
+  void recall_for_poorer(Now now);
+  void on_recall(Link& link, const fb::Frame& frame, const fb::Recall& message);
 
   // ---- gangs (gang.cpp)
   void begin_gang(GangIndex gang, Now now);
@@ -178,7 +189,10 @@ struct MasterCore::Impl final : Allocator::Sink {
   void on_hold(Link& link, const fb::Frame& frame, const fb::Hold& message, Now now);
   struct AcceptPlan;
   void on_accept(Link& link, const fb::Accept& message, Now now);
-  [[nodiscard]] AcceptAnswer check_accept(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan) const;
+  [[nodiscard]] AcceptAnswer check_accept(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan,
+                                          Now now);
+  [[nodiscard]] AcceptAnswer check_successors(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan,
+                                              Now now);
   void apply_accept(FrameworkIndex framework, const fb::Accept& message, const AcceptPlan& plan, Now now);
 
   // ---- operators (operator.cpp)
@@ -227,6 +241,7 @@ struct MasterCore::Impl final : Allocator::Sink {
   TaskTable tasks;
   Drf allocator{ledger};
   Slots<Gang> gangs;
+  std::uint32_t queued_total{};         // tasks that wait in line
   std::vector<Channel> channels;
   FlatIndex channel_index;
   std::map<std::string, std::vector<Question>, std::less<>> questions;

@@ -18,16 +18,22 @@ void LaunchBatch::add(const Task& task, TaskTable& tasks, FrameworkId framework)
     frameworks_.push_back(framework.value());
     place = frameworks_.rbegin();
   }
+  std::uint16_t after = 0;
+  if (task.state == TaskState::queued) {
+    predecessors_.push_back(to_fb(tasks[task.predecessor].attempt));
+    after = static_cast<std::uint16_t>(predecessors_.size());
+  }
   const auto framework_place = static_cast<std::uint16_t>(frameworks_.rend() - place - 1);
   entries_.emplace_back(to_fb(task.attempt), task.node.value(), task.array_index, task.first_rank, task.ranks,
                         task.gang_number, task.member, spec.frame_place, shapes_.place_of(task.shape), framework_place,
-                        std::uint16_t{0});
+                        after);
 }
 
 void LaunchBatch::restart(std::uint64_t mark) {
   mark_ = mark;
   builder_.Clear();
   entries_.clear();
+  predecessors_.clear();
   specs_.clear();
   frameworks_.clear();
   shapes_.clear();

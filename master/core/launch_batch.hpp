@@ -28,7 +28,14 @@ class LaunchBatch {
     const auto specs = builder_.CreateVector(specs_);
     const auto shapes = shapes_.build(builder_);
     const auto frameworks = builder_.CreateVector(frameworks_);
+    const auto predecessors = predecessors_.empty() ? flatbuffers::Offset<flatbuffers::Vector<const fb::AttemptId*>>{}
+                                                    : builder_.CreateVectorOfStructs(predecessors_);
     typename BodyTable::Builder body(builder_);
+    if constexpr (requires { body.add_predecessors(predecessors); }) {
+      if (!predecessors_.empty()) {
+        body.add_predecessors(predecessors);
+      }
+    }
     body.add_launches(entries);
     body.add_specs(specs);
     body.add_shapes(shapes);
@@ -43,6 +50,7 @@ class LaunchBatch {
   std::uint64_t mark_;
   flatbuffers::FlatBufferBuilder builder_;
   std::vector<fb::LaunchEntry> entries_;
+  std::vector<fb::AttemptId> predecessors_;
   std::vector<flatbuffers::Offset<fb::SpecBytes>> specs_;
   std::vector<std::uint64_t> frameworks_;
   ShapeTable shapes_;

@@ -140,10 +140,12 @@ void MasterCore::Impl::on_from_framework(Link& link, const fb::Frame& frame, Now
     case fb::Body::Message:
       forward_to_node(link, *frame.body_as_Message());
       return;
-    case fb::Body::Lend:
     case fb::Body::Recall:
+      on_recall(link, frame, *frame.body_as_Recall());
+      return;
+    case fb::Body::Lend:
       refuse_in_life(link, frame, fb::RefusedCode::Unsupported, fb::EnumNameBody(frame.body_type()),
-                     "this version does not lend offers or queue successors");
+                     "this version does not lend offers");
       return;
     default:
       refuse_in_life(link, frame, fb::RefusedCode::NotAllowed, fb::EnumNameBody(frame.body_type()),

@@ -65,6 +65,7 @@ struct MasterDefects {
   bool never_seen_too_early{};       // answers never_seen before the node has registered
   bool offer_before_settled{};
   bool forget_lease_expiry_release{};// an expired offer is not freed
+  bool free_what_is_handed_over{};   // a task's resources are free although its successor takes them
   // Allowed, and no defect: a launch that the node's report names already is sent once more. Nodes must bear it.
   bool repeat_known_launches{};
 };

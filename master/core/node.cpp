@@ -135,6 +135,7 @@ void MasterCore::Impl::set_drained(NodeIndex index, bool drained, std::string re
   node.drain_reason = drained ? std::move(reason) : std::string{};
   if (drained) {
     rescind_node(index, fb::RescindReason::NodeDraining);
+    recall_node(index);
   }
   update_offerable(index);
   if (by_operator) {

@@ -5,6 +5,13 @@
 
 namespace muster::master {
 
+// What a report says of a task beyond its state.
+struct MasterCore::Impl::Reported {
+  Resources shape;
+  std::string_view name;
+  std::uint32_t uid{};
+};
+
 void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& registration, bool rebooted, Now now) {
   // What was due is derived anew from the report.
   node_out[node.value()].tasks.clear();
@@ -34,18 +41,20 @@ void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& r
     const fb::TaskReport* report;
     FrameworkIndex framework;
     TaskIndex task;
+    std::uint32_t place;
   };
   std::vector<Report> reports;
   std::vector<std::uint32_t> named;
   if (registration.tasks() != nullptr) {
-    for (const fb::TaskReport* report : *registration.tasks()) {
+    for (std::uint32_t place = 0; place < registration.tasks()->size(); ++place) {
+      const fb::TaskReport* report = registration.tasks()->Get(place);
       const FrameworkIndex framework = framework_of_report(FrameworkId{report->framework()}, now);
       const TaskIndex task = tasks.find(framework, from_fb(report->attempt()));
       if (!task.is_none() && tasks[task].node != node) {
         ++probe.updates_foreign;  // an attempt belongs to one node
         continue;
       }
-      reports.push_back({report, framework, task});
+      reports.push_back({report, framework, task, place});
       if (!task.is_none()) {
         named.push_back(task.slot);
       }
@@ -70,8 +79,10 @@ void MasterCore::Impl::take_report(NodeIndex node, const fb::NodeRegistration& r
       const std::string_view name =
           names != nullptr && at < names->size() ? text_of(names->Get(at)) : std::string_view{};
       const bool live = !is_terminal(static_cast<TaskState>(entry.report->state()));
-      report_unknown(node, entry.framework, *entry.report, live ? shapes[entry.report->shape()] : Resources{}, name,
-                     now);
+      const auto* uids = registration.uids();
+      const std::uint32_t uid = uids != nullptr && entry.place < uids->size() ? uids->Get(entry.place) : ~0U;
+      report_unknown(node, entry.framework, *entry.report,
+                     {live ? shapes[entry.report->shape()] : Resources{}, name, uid}, now);
     }
   }
   for (const Question& question : open_questions) {
@@ -129,6 +140,8 @@ void MasterCore::Impl::report_known(TaskIndex index, TaskState reported, Now now
   task_marks.mark(index.slot);
   if (reported == TaskState::prepared && task.state == TaskState::launching) {
     task.state = TaskState::prepared;
+  } else if (reported == TaskState::running && task.state == TaskState::queued) {
+    // The end of what it followed comes before its own update, and makes it the holder.
   } else if (reported == TaskState::running && task.state != TaskState::running) {
     task.state = TaskState::running;  // its update follows
   }
@@ -147,21 +160,22 @@ void MasterCore::Impl::report_known(TaskIndex index, TaskState reported, Now now
 }
 
 void MasterCore::Impl::report_unknown(NodeIndex node, FrameworkIndex framework, const fb::TaskReport& report,
-                                      const Resources& shape, std::string_view name, Now) {
+                                      const Reported& facts, Now) {
   const AttemptId attempt = from_fb(report.attempt());
   const auto state = static_cast<TaskState>(report.state());
   if (is_terminal(state)) {
     reported_ended.insert({{node, framework, attempt}, std::nullopt});
     return;
   }
-  if (!tasks.find(framework, attempt).is_none() || !charge_reported(node, shape)) {
+  if (!tasks.find(framework, attempt).is_none() || !charge_reported(node, facts.shape)) {
     ++probe.updates_foreign;  // named twice in one report
     return;
   }
   const TaskIndex index = tasks.add(framework, node, attempt);
   Task& task = tasks[index];
-  task.shape = shape;
-  task.name = name;
+  task.shape = facts.shape;
+  task.name = facts.name;
+  task.uid = facts.uid;
   task.state = state;
   task.confirmed = true;
   task.launch_sent = true;
@@ -184,6 +198,10 @@ void MasterCore::Impl::report_missing(TaskIndex index, bool rebooted, Now now) {
       unbook(index);  // it was being killed, and is gone
     }
     task.kill_wanted = task.release_wanted = false;
+    return;
+  }
+  if (task.state == TaskState::queued && !(rebooted && task.launch_sent)) {
+    drop_queued(index, TaskReason::recalled);  // its turn had not come, or the node would know
     return;
   }
   const TaskReason reason = rebooted ? TaskReason::node_rebooted : TaskReason::none;

@@ -51,6 +51,11 @@ struct Probe {
   std::uint64_t gangs_released{};   // before Go
   std::uint64_t gangs_failed{};     // after Go
 
+  std::uint64_t queued{};           // launches that were put in line
+  std::uint64_t handed_over{};      // of those, took their predecessor's resources
+  std::uint64_t out_of_line{};      // launches that could not be put in line: told not_started
+  std::uint64_t recalled{};         // taken out of the line by the master itself
+
   std::uint64_t messages_forwarded{};
   std::uint64_t messages_shed{};
 

@@ -21,6 +21,8 @@ bool is_reported_state(std::uint8_t state) {
     case TaskState::not_started:
     case TaskState::lost:
       return true;
+    case TaskState::queued:
+      break;  // a line lives no longer than the life of the link it was formed in
   }
   return false;
 }

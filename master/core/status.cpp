@@ -86,6 +86,9 @@ void MasterCore::Impl::take_update(std::uint32_t place, const fb::UpdateEntry& e
   } else if (is_terminal(tasks[task].state)) {
     ++probe.updates_repeated;  // one end per attempt
     known = false;
+  } else if (tasks[task].state == TaskState::queued && !is_terminal(state)) {
+    ++probe.updates_foreign;  // its turn has not come: what it follows must end first
+    known = false;
   }
   if (!known) {
     channels[place].pending.push({entry.seq(), TaskIndex{}});
@@ -137,9 +140,10 @@ void MasterCore::Impl::apply_update(TaskIndex index, const fb::UpdateEntry& entr
 void MasterCore::Impl::end_task(TaskIndex index, Now now) {
   Task& task = tasks[index];
   ++probe.tasks_ended;
-  if (task.charged) {
+  if (task.charged && !hand_over(index)) {
     unbook(index);
   }
+  leave_line(index);
   task.launch_due = task.go_due = task.release_due = task.kill_due = task.signal_due = false;
   task.kill_wanted = task.release_wanted = false;
   gang_progress(index, now);
@@ -202,6 +206,7 @@ void MasterCore::Impl::unbook(TaskIndex index) {
 }
 
 void MasterCore::Impl::remove_task(TaskIndex index) {
+  leave_line(index);
   task_marks.mark(index.slot);
   tasks.remove(index);
 }

@@ -37,6 +37,7 @@ struct FrameworkEntry {
   Amounts used;
   Amounts offered;
   std::uint32_t tasks{};         // that hold resources
+  std::uint32_t queued{};        // that wait in line
 
   [[nodiscard]] bool connected() const { return link.value() != 0; }
 };

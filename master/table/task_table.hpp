@@ -50,8 +50,13 @@ struct Task {
   std::uint32_t member{};
   SpecIndex spec{kNoSpec};       // kNoSpec once confirmed
   GangIndex gang{kNoGang};       // while it starts, or ends together, in two steps
+  std::uint32_t uid{};           // whom it runs as
   Resources shape;
   std::string name;              // of its job
+
+  // Its line: rows of one framework, node, shape and user. Only the first holds resources; the others are queued.
+  TaskIndex predecessor;
+  TaskIndex successor;
 
   // Where it stands.
   TaskState state{TaskState::launching};
@@ -90,6 +95,7 @@ struct Task {
 struct Spec {
   std::vector<std::uint8_t> bytes;
   std::string name;
+  std::uint32_t uid{};
   std::uint32_t references{};
   std::uint64_t frame_mark{};   // the frame under construction that holds it,
   std::uint16_t frame_place{};  // and where

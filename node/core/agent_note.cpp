@@ -4,7 +4,7 @@
 
 namespace muster::node {
 namespace {
-constexpr std::uint8_t kNoteVersion = 1;
+constexpr std::uint8_t kNoteVersion = 2;
 }
 
 std::string encode_note(const AgentNote& note) {
@@ -23,6 +23,7 @@ std::string encode_note(const AgentNote& note) {
   out.put(note.token_lo);
   out.put(note.time_limit_ms);
   out.put(note.kill_grace_ms);
+  out.put(note.uid);
   out.put_string(note.cpus_text);
   out.put_string(note.binding_text);
   return out.take();
@@ -47,6 +48,7 @@ Result<AgentNote> decode_note(std::string_view bytes) {
   note.token_lo = in.get<std::uint64_t>();
   note.time_limit_ms = in.get<std::uint64_t>();
   note.kill_grace_ms = in.get<std::uint32_t>();
+  note.uid = in.get<std::uint32_t>();
   note.cpus_text = in.get_string();
   note.binding_text = in.get_string();
   if (!in.finished() || !shape) {

@@ -25,6 +25,7 @@ struct AgentNote {
   std::uint64_t token_lo{};
   std::uint64_t time_limit_ms{};      // 0 = none
   std::uint32_t kill_grace_ms{};
+  std::uint32_t uid{};                // whom it runs as
   std::string cpus_text;              // what running updates say: "0-3"
   std::string binding_text;           // "4 advertised cpus on 2 real ones", or ""
   bool operator==(const AgentNote&) const = default;

@@ -2,10 +2,11 @@
 //
 //   asked by        parked or launching (gang)     running, launcher says killed
 //   NodeKill        not_started/<reason>           killed/<reason>
-//   Release         not_started/released           killed/gang_failed
+//   Release         not_started/released           killed/gang_failed (only gangs)
 //   time limit      –                              timed_out/time_limit
 //   fence           not_started/fenced             killed/fenced
 //   no Go in time   not_started/prepare_silence    –
+// A queued task ends as not_started: by a Release or a new life of the link as recalled, by the rest as above.
 // The first cause stays. A task that ends by itself all the same has ended by itself.
 #include <algorithm>
 
@@ -60,6 +61,7 @@ void NodeCore::Impl::send_end(Task& task) {
 }
 
 void NodeCore::Impl::finish(Task& task, TaskState state, TaskReason reason, Now now) {
+  const bool was_queued = task.state == TaskState::queued;
   book.end(task, state, reason);
   if (task.ended == WallTime{}) {
     task.ended = now.wall;
@@ -67,6 +69,7 @@ void NodeCore::Impl::finish(Task& task, TaskState state, TaskReason reason, Now 
   prepared_news.erase(task.key);
   executors.drop(task.key);
   news(task);
+  leave_line(task, was_queued, now);
 }
 
 void NodeCore::Impl::news(Task& task) { task.seq = outbox.put(task.key, task.seq); }
@@ -91,6 +94,7 @@ void NodeCore::Impl::remember_forgotten(const CpuKey& key) {
 // Cut off from every master for the fence time: what the framework may start elsewhere must end here.
 void NodeCore::Impl::fence_now(Now now) {
   fence_done = true;
+  end_queued(TaskReason::fenced, now);  // nothing new is begun that nobody may know of
   for (const CpuKey& key : book.live_keys()) {
     Task& task = *book.find(key);
     if (task.facts.requeueable) {
@@ -113,8 +117,9 @@ void NodeCore::Impl::tell_fence() {
   }
 }
 
-void NodeCore::Impl::leave() {
+void NodeCore::Impl::leave(Now now) {
   leaving = true;
+  end_queued(TaskReason::drained, now);
   for (const CpuKey& key : book.live_keys()) {
     Task& task = *book.find(key);
     book.set_deadline(task, Instant::never());

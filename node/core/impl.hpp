@@ -67,6 +67,7 @@ struct NodeCore::Impl {
   StatusOutbox outbox;
   std::set<CpuKey> forgotten;      // ends acknowledged in this agent's life; bounded by forgotten_order
   std::deque<CpuKey> forgotten_order;
+  Instant gather_until = Instant::never();  // updates wait that long for company
 
   // ---- the launcher
   bool launcher_up{};
@@ -105,13 +106,30 @@ struct NodeCore::Impl {
   using Launches = flatbuffers::Vector<const fb::LaunchEntry*>;
   using Specs = flatbuffers::Vector<flatbuffers::Offset<fb::SpecBytes>>;
   using Shapes = flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>;
+  using Predecessors = flatbuffers::Vector<const fb::AttemptId*>;
   void take_launches(const Launches* launches, const Specs* specs, const Shapes* shapes,
-                     const flatbuffers::Vector<std::uint64_t>* frameworks, bool prepare, Now now);
-  void launch(const CpuKey& key, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const Resources& shape,
-              bool prepare, Now now);
+                     const flatbuffers::Vector<std::uint64_t>* frameworks, const Predecessors* predecessors,
+                     bool prepare, Now now);
+  struct LaunchFrom {
+    const fb::LaunchEntry& entry;
+    const fb::TaskSpec& spec;
+    const Resources& shape;
+    bool prepare{};
+    AttemptId after;                                      // zero: it starts at once
+    std::shared_ptr<const FrameBytes> spec_bytes;         // holds `spec`
+  };
+  void launch(const CpuKey& key, const LaunchFrom& from, Now now);
   void answer_known(Task& task);
   // Binds the tasks that share the pool to its present cpus: those that have others, or all.
   void rebind_pool(bool all);
+  void begin(Task& task, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const CpuGrant& grant, bool park,
+             Now now);
+
+  // line.cpp
+  void launch_after(Task& task, const AttemptId& after, Waiting waiting, Now now);
+  void leave_line(Task& task, bool was_queued, Now now);  // it has ended
+  void start_next(Task& task, std::span<const std::uint32_t> cpus, Now now);
+  void end_queued(TaskReason reason, Now now);            // all of them
   void take_go(const fb::Go& go);
   void take_release(const fb::Release& release, Now now);
   void take_kill(const fb::NodeKill& kill, Now now);
@@ -132,7 +150,10 @@ struct NodeCore::Impl {
   void fence_now(Now now);
   void tell_fence();
   void remember_forgotten(const CpuKey& key);
-  void leave();
+  [[nodiscard]] bool fence_may_come() const {
+    return !fence_done && (book.live_requeueable() > 0 || book.queued() > 0);
+  }
+  void leave(Now now);
   void deadline_passed(Task& task, Now now);
   [[nodiscard]] std::uint32_t grace_of(const Task& task) const;
 

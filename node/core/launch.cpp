@@ -8,12 +8,13 @@
 namespace muster::node {
 
 void NodeCore::Impl::take_launches(const Launches* launches, const Specs* specs, const Shapes* shapes,
-                                   const flatbuffers::Vector<std::uint64_t>* frameworks, bool prepare, Now now) {
+                                   const flatbuffers::Vector<std::uint64_t>* frameworks,
+                                   const Predecessors* predecessors, bool prepare, Now now) {
   if (launches == nullptr) {
     return;
   }
   struct ReadSpec {
-    FrameBytes storage;
+    std::shared_ptr<FrameBytes> storage;
     Result<const fb::TaskSpec*> spec = nullptr;
     bool read{};
   };
@@ -51,7 +52,8 @@ void NodeCore::Impl::take_launches(const Launches* launches, const Specs* specs,
     } else {
       ReadSpec& spec = read_specs[entry->spec()];
       if (!spec.read) {
-        spec.spec = verify_spec(*specs->Get(entry->spec()), spec.storage);
+        spec.storage = std::make_shared<FrameBytes>();
+        spec.spec = verify_spec(*specs->Get(entry->spec()), *spec.storage);
         spec.read = true;
       }
       auto& shape = read_shapes[entry->shape()];
@@ -59,8 +61,18 @@ void NodeCore::Impl::take_launches(const Launches* launches, const Specs* specs,
         shape = from_fb(*shapes->Get(entry->shape()));
       }
       fault = !spec.spec ? spec.spec.error().text : !*shape ? shape->error().text : launch_fault(**spec.spec, *entry);
+      if (fault.empty() && entry->after() != 0 && (predecessors == nullptr || entry->after() > predecessors->size())) {
+        fault = "the launch follows an attempt that the frame does not name";
+      }
       if (fault.empty()) {
-        launch(key, *entry, **spec.spec, **shape, prepare, now);
+        launch(key,
+               {.entry = *entry,
+                .spec = **spec.spec,
+                .shape = **shape,
+                .prepare = prepare,
+                .after = entry->after() != 0 ? from_fb(*predecessors->Get(entry->after() - 1U)) : AttemptId{},
+                .spec_bytes = spec.storage},
+               now);
         continue;
       }
     }
@@ -72,61 +84,71 @@ void NodeCore::Impl::take_launches(const Launches* launches, const Specs* specs,
   }
 }
 
-void NodeCore::Impl::launch(const CpuKey& key, const fb::LaunchEntry& entry, const fb::TaskSpec& spec,
-                            const Resources& shape, bool prepare, Now now) {
-  const bool park = prepare && !defects.exec_without_go;
-  Task* known = book.find(key);  // only a defect launches it again
-  CpuGrant grant;
-  if (known != nullptr) {
+void NodeCore::Impl::launch(const CpuKey& key, const LaunchFrom& from, Now now) {
+  const bool park = from.prepare && !defects.exec_without_go;
+  if (Task* known = book.find(key); known != nullptr) {  // only a defect launches it again
+    CpuGrant grant;
     grant.cpus = known->facts.cpus;
-  } else {
-    known = &book.add(key);
-    known->job = JobId(spec.job());
-    known->name = text_of(spec.name());
-    AgentNote& facts = known->facts;
-    facts.shape = shape;
-    facts.cpus_per_rank_milli = spec.cpus_per_rank_milli();
-    facts.index = entry.index();
-    facts.first_rank = entry.first_rank();
-    facts.ranks = entry.ranks();
-    facts.gang = prepare;
-    facts.requeueable = spec.requeueable();
-    facts.executor = spec.executor();
-    facts.token_hi = spec.token_hi();
-    facts.token_lo = spec.token_lo();
-    facts.time_limit_ms = spec.time_limit_ms();
-    facts.kill_grace_ms = spec.kill_grace_ms();
-    book.count_requeueable(*known);
-    record_contact(now);
-    auto room = book.charge(*known);
-    if (!room) {
-      known->text = "node " + config.name + " has no room: " + room.error().text;
-      finish(*known, TaskState::start_failed, TaskReason::no_room, now);
-      return;
-    }
-    grant = *std::move(room);
-    facts.cpus_text = format_cpu_list(grant.cpus);
-    facts.binding_text = binding.wrap_text(grant.cpus);
-    if (grant.pool_changed && grant.shared) {
-      pool_grew = true;  // no harm in waiting for the rest of the frame
-    } else if (grant.pool_changed) {
-      rebind_pool(false);  // before this task starts on what was theirs
-    }
+    begin(*known, from.entry, from.spec, grant, park, now);
+    return;
+  }
+  Task& task = book.add(key);
+  task.job = JobId(from.spec.job());
+  task.name = text_of(from.spec.name());
+  AgentNote& facts = task.facts;
+  facts.shape = from.shape;
+  facts.cpus_per_rank_milli = from.spec.cpus_per_rank_milli();
+  facts.index = from.entry.index();
+  facts.first_rank = from.entry.first_rank();
+  facts.ranks = from.entry.ranks();
+  facts.gang = from.prepare;
+  facts.requeueable = from.spec.requeueable();
+  facts.executor = from.spec.executor();
+  facts.token_hi = from.spec.token_hi();
+  facts.token_lo = from.spec.token_lo();
+  facts.time_limit_ms = from.spec.time_limit_ms();
+  facts.kill_grace_ms = from.spec.kill_grace_ms();
+  facts.uid = from.spec.uid();
+  book.count_requeueable(task);
+  record_contact(now);
+  if (from.after != AttemptId{}) {
+    launch_after(task, from.after, {from.spec_bytes, from.entry}, now);
+    return;
+  }
+  auto room = book.charge(task);
+  if (!room) {
+    task.text = "node " + config.name + " has no room: " + room.error().text;
+    finish(task, TaskState::start_failed, TaskReason::no_room, now);
+    return;
+  }
+  begin(task, from.entry, from.spec, *room, park, now);
+}
+
+// Its resources are charged: to the launcher with it.
+void NodeCore::Impl::begin(Task& task, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const CpuGrant& grant,
+                           bool park, Now now) {
+  AgentNote& facts = task.facts;
+  facts.cpus_text = format_cpu_list(grant.cpus);
+  facts.binding_text = binding.wrap_text(grant.cpus);
+  if (grant.pool_changed && grant.shared) {
+    pool_grew = true;  // no harm in waiting for the rest of the frame
+  } else if (grant.pool_changed) {
+    rebind_pool(false);  // before this task starts on what was theirs
   }
   const SpawnNode node{config.name, config.endpoint, config.switch_user, config.enforce_memory, config.processes_max, binding};
-  known->start = plan_spawn(node, {key.framework, spec, entry, shape, grant, park});
-  known->start->agent_note = encode_note(known->facts);
-  if (const JobOutput output = output_of(key.framework, spec, entry); outputs.put(output)) {
+  task.start = plan_spawn(node, {task.key.framework, spec, entry, facts.shape, grant, park});
+  task.start->agent_note = encode_note(facts);
+  if (const JobOutput output = output_of(task.key.framework, spec, entry); outputs.put(output)) {
     output_records.push_back(encode_output(output));
   }
   if (leaving) {
-    finish(*known, TaskState::not_started, TaskReason::drained, now);
+    finish(task, TaskState::not_started, TaskReason::drained, now);
     return;
   }
   if (launcher_up) {
     tell_fence();
-    known->with_launcher = true;
-    command(command::Start{*known->start});
+    task.with_launcher = true;
+    command(command::Start{*task.start});
   }
 }
 
@@ -161,6 +183,7 @@ void NodeCore::Impl::rebind_pool(bool all) {
 // A launch that came again is answered with the state that its attempt has.
 void NodeCore::Impl::answer_known(Task& task) {
   switch (task.state) {
+    case TaskState::queued:
     case TaskState::launching: break;  // its news comes by itself
     case TaskState::prepared: prepared_news.insert(task.key); break;
     default: news(task); break;
@@ -188,7 +211,13 @@ void NodeCore::Impl::take_release(const fb::Release& release, Now now) {
   }
   for (const fb::NodeAttempt* entry : *release.attempts()) {
     if (Task* task = book.find({FrameworkId(entry->framework()), from_fb(entry->attempt())}); task != nullptr) {
-      const bool unstarted = task->facts.gang && !task->go && task->state != TaskState::running;
+      if (!task->facts.gang) {
+        if (task->state == TaskState::queued) {
+          ask_end(*task, {.cause = TaskReason::recalled}, now);
+        }
+        continue;  // its turn has come already
+      }
+      const bool unstarted = !task->go && task->state != TaskState::running;
       ask_end(*task, {.cause = unstarted ? TaskReason::released : TaskReason::gang_failed}, now);
     }
   }
@@ -199,7 +228,7 @@ void NodeCore::Impl::take_kill(const fb::NodeKill& kill, Now now) {
     return;
   }
   const int signal = kill.signal() == 0 || kill.signal() > 64 ? 15 : kill.signal();
-  const auto cause = kill.reason() == 0 || kill.reason() > static_cast<std::uint8_t>(TaskReason::drained)
+  const auto cause = kill.reason() == 0 || kill.reason() > static_cast<std::uint8_t>(TaskReason::recalled)
                          ? TaskReason::kill_requested
                          : static_cast<TaskReason>(kill.reason());
   for (const fb::NodeAttempt* entry : *kill.attempts()) {

@@ -31,10 +31,21 @@ void NodeCore::Impl::take_hello(const LauncherHello& hello, Now now) {
   for (const auto& [framework, attempt] : hello.forgotten) {
     remember_forgotten({framework, attempt});
   }
+  // Queued tasks were never the launcher's; what is named now may end and let them start.
   std::set<CpuKey> named;
-  for (const RecoveredTask& recovered : hello.tasks) {
-    named.insert({recovered.task.framework, recovered.task.attempt});
-    take_recovered(recovered, now);
+  for (const auto& [key, task] : book.tasks()) {
+    if (task.state == TaskState::queued) {
+      named.insert(key);
+    }
+  }
+  // Ends first: they are reported before the starts of what followed them.
+  for (const bool ended : {true, false}) {
+    for (const RecoveredTask& recovered : hello.tasks) {
+      if ((recovered.phase == RecoveredTask::Phase::ended) == ended) {
+        named.insert({recovered.task.framework, recovered.task.attempt});
+        take_recovered(recovered, now);
+      }
+    }
   }
   tell_fence();
   for (const CpuKey& key : book.live_keys()) {

@@ -12,6 +12,7 @@ constexpr std::uint64_t kUnconfirmedMax = 64;  // then we say something so that 
 
 // The next life. Its Register leaves with the next flush, after the incarnation is on disk.
 void NodeCore::Impl::open_life(Now now) {
+  end_queued(TaskReason::recalled, now);  // a line lives no longer than the life it was formed in
   memory.last_incarnation = Incarnation(memory.last_incarnation.value() + 1);
   memory_changed = true;
   link.open(memory.last_incarnation);
@@ -23,6 +24,7 @@ void NodeCore::Impl::open_life(Now now) {
   confirmed_at_send = 0;
   sent_at.clear();
   refusals.clear();
+  gather_until = Instant::never();
   prepared_news.clear();  // the registration names the prepared ones
 }
 
@@ -30,6 +32,7 @@ void NodeCore::Impl::close_life(Now now, Duration wait) {
   link.close();
   phase = Phase::closed;
   register_pending = false;
+  gather_until = Instant::never();
   reopen_at = now.mono + wait;
 }
 
@@ -133,12 +136,13 @@ void NodeCore::Impl::dispatch(const fb::Frame& frame, Now now) {
     case Registered: take_registered(*frame.body_as_Registered(), now); break;
     case Launch: {
       const auto* body = frame.body_as_Launch();
-      take_launches(body->launches(), body->specs(), body->shapes(), body->frameworks(), false, now);
+      take_launches(body->launches(), body->specs(), body->shapes(), body->frameworks(), body->predecessors(), false,
+                    now);
       break;
     }
     case Prepare: {
       const auto* body = frame.body_as_Prepare();
-      take_launches(body->launches(), body->specs(), body->shapes(), body->frameworks(), true, now);
+      take_launches(body->launches(), body->specs(), body->shapes(), body->frameworks(), nullptr, true, now);
       break;
     }
     case Go: take_go(*frame.body_as_Go()); break;

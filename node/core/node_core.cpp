@@ -91,7 +91,7 @@ void NodeCore::on_master_link_down(Now now) {
   impl_->close_life(now, Duration{});
 }
 
-void NodeCore::on_leaving(Now /*now*/) { impl_->leave(); }
+void NodeCore::on_leaving(Now now) { impl_->leave(now); }
 
 bool NodeCore::is_registered() const { return impl_->phase == Impl::Phase::up; }
 
@@ -130,14 +130,14 @@ void NodeCore::on_timer(Now now) {
       impl_->deadline_passed(*task, now);
     }
   }
-  if (!impl_->fence_done && impl_->book.live_requeueable() > 0 && now.mono - impl_->last_contact >= impl_->fence) {
+  if (impl_->fence_may_come() && now.mono - impl_->last_contact >= impl_->fence) {
     impl_->fence_now(now);
   }
 }
 
 Instant NodeCore::next_timer() const {
-  Instant next = std::min(impl_->link_next_timer(), impl_->book.next_deadline());
-  if (!impl_->fence_done && impl_->book.live_requeueable() > 0) {
+  Instant next = std::min({impl_->link_next_timer(), impl_->book.next_deadline(), impl_->gather_until});
+  if (impl_->fence_may_come()) {
     next = std::min(next, impl_->last_contact + impl_->fence);
   }
   return next;
@@ -157,7 +157,7 @@ Status NodeCore::audit() const {
     if (!task.live() && !held && !impl_->defects.drop_outbox_on_register) {
       return fail(Errc::conflict, name + " has ended, and its end is neither acknowledged nor in the outbox");
     }
-    if (task.live() && !task.charged && task.text.empty()) {
+    if (task.live() && !task.charged && task.state != TaskState::queued && task.text.empty()) {
       return fail(Errc::conflict, name + " lives and is not charged");
     }
   }
@@ -177,7 +177,7 @@ std::string NodeCore::status_text() const {
     case Impl::Phase::up: text += "registered"; break;
   }
   text += ", epoch " + std::to_string(core.memory.highest_epoch.value()) + ", " + std::to_string(core.book.live()) +
-          " tasks, uses " + (core.book.used().is_zero() ? std::string("nothing") : to_string(core.book.used())) + ", " +
+          " tasks (" + std::to_string(core.book.queued()) + " queued), uses " + (core.book.used().is_zero() ? std::string("nothing") : to_string(core.book.used())) + ", " +
           std::to_string(core.outbox.size()) + " updates unacknowledged";
   if (core.memory.drained) {
     text += ", drained";

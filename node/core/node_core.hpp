@@ -46,6 +46,8 @@ struct NodeConfig {
   Duration prepare_silence = Duration::from_seconds(3);
   Duration kill_grace = Duration::from_seconds(5);       // where neither the task nor the kill says one
   std::uint32_t updates_in_flight_max = 4096;            // unacknowledged updates sent, per framework
+  // While tasks wait in line here, nobody waits for a freed slot: updates may gather this long before they leave.
+  Duration updates_gather = Duration::from_ms(2);
 };
 
 // What the node keeps on its own disk besides the run log.
@@ -98,6 +100,7 @@ struct NodeDefects {
   bool drop_outbox_on_register{};   // unacknowledged updates are forgotten
   bool exec_without_go{};           // parks nothing
   bool forget_before_ack{};
+  bool start_successor_early{};     // does not wait until its predecessor has ended
 };
 
 class NodeCore {

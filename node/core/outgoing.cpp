@@ -102,6 +102,19 @@ void NodeCore::Impl::flush_link(Now now, NodeOutputs& out) {
 }
 
 void NodeCore::Impl::flush_updates(Now now, NodeOutputs& out) {
+  if (!outbox.has_unsent()) {
+    gather_until = Instant::never();
+    return;
+  }
+  if (book.queued() > 0) {
+    if (gather_until == Instant::never()) {
+      gather_until = now.mono + config.updates_gather;
+    }
+    if (now.mono < gather_until) {
+      return;
+    }
+  }
+  gather_until = Instant::never();
   while (has_credit()) {
     const auto due = outbox.take(kRecordsPerFrameMax);
     if (due.empty()) {

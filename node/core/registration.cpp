@@ -44,6 +44,7 @@ FrameBytes NodeCore::Impl::build_register() {
   ShapeTable shapes;
   Places<std::string> names;
   std::vector<fb::TaskReport> reports;
+  std::vector<std::uint32_t> uids;
   reports.reserve(book.tasks().size());
   for (const auto& [key, task] : book.tasks()) {
     // What the books could not charge twice is not restated twice: the master would refuse the node whole.
@@ -52,6 +53,7 @@ FrameBytes NodeCore::Impl::build_register() {
     reports.emplace_back(to_fb(key.attempt), key.framework.value(), shape, names.of(task.name),
                          static_cast<std::uint8_t>(task.state), static_cast<std::uint8_t>(task.facts.gang ? 1 : 0),
                          std::uint16_t{0});
+    uids.push_back(task.facts.uid);
   }
   std::vector<fb::PuPlace> pus;
   for (const Pu& pu : config.topology.pus) {
@@ -67,12 +69,14 @@ FrameBytes NodeCore::Impl::build_register() {
   const auto endpoint = builder.CreateString(config.endpoint);
   const auto drain_reason = builder.CreateString(memory.drain_reason);
   const auto tasks = builder.CreateVectorOfStructs(reports);
+  const auto uid_vector = builder.CreateVector(uids);
   const auto shape_vector = shapes.build(builder);
   const auto name_vector = builder.CreateVectorOfStrings(names.values());
   const auto version = builder.CreateString(kVersionText.data(), kVersionText.size());
   const auto node = fb::CreateNodeRegistration(builder, name, boot_id, capacity, attributes, switch_name, endpoint, hash,
                                                topology, memory.drained, drain_reason, tasks, shape_vector, name_vector,
-                                               version, memory.highest_epoch.value(), boot_number(boot));
+                                               version, memory.highest_epoch.value(), boot_number(boot),
+                                               uid_vector);
   const auto nodes = builder.CreateVector(&node, 1);
   return finish_frame(builder, next_head(), fb::CreateRegister(builder, nodes));
 }

@@ -30,16 +30,22 @@ void TaskBook::erase(const CpuKey& key) {
   tasks_.erase(at);
 }
 
-Result<CpuGrant> TaskBook::charge(Task& task) {
-  check(!task.charged, "task book: charged twice");
+Result<CpuGrant> TaskBook::charge(Task& task) { return charge_on(task, {}); }
+
+Result<CpuGrant> TaskBook::charge_on(Task& task, std::span<const std::uint32_t> cpus) {
+  check(!task.charged && task.state != TaskState::queued, "task book: charged twice, or in a line");
   const Resources& shape = task.facts.shape;
   const Resources free = used_.fits_in(capacity_) ? capacity_ - used_ : Resources{};
   if (!shape.fits_in(free)) {
     return fail(Errc::exhausted, shape.shortfall(free));
   }
-  auto grant = cpus_.grant(task.key, CpuRequest{.cpus_milli = shape.cpus_milli,
-                                                .ranks = task.facts.ranks,
-                                                .cpus_per_rank_milli = task.facts.cpus_per_rank_milli});
+  const CpuRequest request{.cpus_milli = shape.cpus_milli,
+                           .ranks = task.facts.ranks,
+                           .cpus_per_rank_milli = task.facts.cpus_per_rank_milli};
+  auto grant = cpus.empty() ? cpus_.grant(task.key, request) : cpus_.adopt(task.key, request, cpus);
+  if (!grant && !cpus.empty()) {
+    grant = cpus_.grant(task.key, request);
+  }
   if (!grant) {
     return grant;
   }
@@ -47,6 +53,18 @@ Result<CpuGrant> TaskBook::charge(Task& task) {
   task.charged = true;
   task.facts.cpus = grant->cpus;
   return grant;
+}
+
+void TaskBook::enqueue(Task& task) {
+  check(task.live() && !task.charged && task.state != TaskState::queued, "task book: into a line twice");
+  task.state = TaskState::queued;
+  ++queued_;
+}
+
+void TaskBook::dequeue(Task& task) {
+  check(task.state == TaskState::queued, "task book: out of a line that it is not in");
+  task.state = TaskState::launching;
+  --queued_;
 }
 
 Status TaskBook::adopt(Task& task) {
@@ -71,6 +89,9 @@ Status TaskBook::adopt(Task& task) {
 void TaskBook::end(Task& task, TaskState state, TaskReason reason) {
   check(task.live() && is_terminal(state), "task book: a task ends twice");
   set_deadline(task, Instant::never());
+  if (task.state == TaskState::queued) {
+    --queued_;
+  }
   if (task.charged) {
     used_ -= task.facts.shape;
     cpus_.release(task.key);
@@ -131,6 +152,7 @@ Status TaskBook::audit() const {
   std::size_t live = 0;
   std::size_t requeueable = 0;
   std::size_t deadlines = 0;
+  std::size_t queued = 0;
   for (const auto& [key, task] : tasks_) {
     const std::string name = "attempt " + to_string(key.attempt);
     if (task.charged) {
@@ -145,6 +167,14 @@ Status TaskBook::audit() const {
     if (!task.live() && !cpus_.cpus_of(key).empty()) {
       return fail(Errc::conflict, name + " has ended and still holds cpus");
     }
+    if (task.state == TaskState::queued) {
+      const Task* before = find({key.framework, task.after});
+      if (task.charged || task.with_launcher || !task.waiting || before == nullptr || !before->live() ||
+          before->successor != key.attempt) {
+        return fail(Errc::conflict, name + " is queued, and not behind a live task");
+      }
+      ++queued;
+    }
     live += task.live() ? 1 : 0;
     requeueable += task.live() && task.facts.requeueable ? 1 : 0;
     if (task.deadline != Instant::never()) {
@@ -157,7 +187,8 @@ Status TaskBook::audit() const {
   if (!(sum == used_)) {
     return fail(Errc::conflict, "used is " + to_string(used_) + ", the tasks sum up to " + to_string(sum));
   }
-  if (live != live_ || requeueable != live_requeueable_ || deadlines != deadlines_.size()) {
+  if (live != live_ || requeueable != live_requeueable_ || deadlines != deadlines_.size() ||
+      queued != queued_) {
     return fail(Errc::conflict, "the book's counts differ from its tasks");
   }
   if (cpus_.size() > live_) {

@@ -1,13 +1,16 @@
 // TaskBook: every attempt the node knows, and what they take of it. Pure.
 //
-//   launching ─► prepared ─► running ─► (terminal) ─► acknowledged, forgotten
+//   queued ─► launching ─► prepared ─► running ─► (terminal) ─► acknowledged, forgotten
 //
-// A task that is not terminal is charged: its shape in the resource books, its cpus in the cpu map.
+// A task that is not terminal is charged: its shape in the resource books, its cpus in the cpu map. A queued one is not:
+// it will take what its predecessor has.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,8 +20,15 @@
 #include "wire/base/time.hpp"
 #include "wire/model/resources.hpp"
 #include "wire/model/task_state.hpp"
+#include "wire/schema/frame.hpp"
 
 namespace muster::node {
+
+// What starts a queued task once its turn has come.
+struct Waiting {
+  std::shared_ptr<const FrameBytes> spec;  // verified; shared by the launches of one frame
+  fb::LaunchEntry entry;
+};
 
 struct Task {
   CpuKey key;
@@ -47,6 +57,12 @@ struct Task {
   Instant deadline = Instant::never();// of the time limit (running) or of the wait for Go (prepared)
   std::optional<TaskStart> start;     // until the launcher is known to have it
 
+  // Its line, of one framework; zero = none.
+  AttemptId after;                    // what a queued task follows. Stays when it ended while it was queued
+  AttemptId successor;                // what follows it
+  std::unique_ptr<Waiting> waiting;   // while queued
+  bool ended_in_line{};               // it ended while it was queued: what it followed may live on
+
   [[nodiscard]] bool live() const { return !is_terminal(state); }
 };
 
@@ -65,6 +81,11 @@ class TaskBook {
   // Charges `task` (facts.shape, facts.ranks, facts.cpus_per_rank_milli) and notes the cpus in facts.cpus.
   // Errors: exhausted, naming what is short.
   [[nodiscard]] Result<CpuGrant> charge(Task& task);
+  // The same on cpus that have just come free, if they can be had.
+  [[nodiscard]] Result<CpuGrant> charge_on(Task& task, std::span<const std::uint32_t> cpus);
+  // Into a line, and out of it to be charged.
+  void enqueue(Task& task);
+  void dequeue(Task& task);
   // Charges a task that already runs with what its facts say, as far as the books can hold it: it runs in any case.
   // Fails with a sentence for the log when something could not be charged.
   [[nodiscard]] Status adopt(Task& task);
@@ -81,6 +102,7 @@ class TaskBook {
   [[nodiscard]] const CpuMap& cpus() const { return cpus_; }
   [[nodiscard]] std::size_t live() const { return live_; }
   [[nodiscard]] std::size_t live_requeueable() const { return live_requeueable_; }
+  [[nodiscard]] std::size_t queued() const { return queued_; }
   // facts.requeueable was set after add().
   void count_requeueable(Task& task);
 
@@ -94,6 +116,7 @@ class TaskBook {
   std::set<std::pair<Instant, CpuKey>> deadlines_;
   std::size_t live_{};
   std::size_t live_requeueable_{};
+  std::size_t queued_{};
 };
 
 }  // namespace muster::node

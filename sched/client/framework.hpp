@@ -74,6 +74,11 @@ struct LaunchTask {
   std::uint32_t member{};
   std::uint16_t spec{};         // place in AcceptRequest::specs
   Resources resources;
+  // Not zero: needs no offer, waits on the node (TaskState::queued) and starts when this attempt of ours ends there. It
+  // must be live, on the same node, alone, of equal resources and user, and followed by nobody else. If it has
+  // ended meanwhile this launch alone ends as not_started/predecessor_ended; while others wait for their share, as
+  // not_started/recalled.
+  AttemptId after{};
 };
 
 struct AcceptRequest {

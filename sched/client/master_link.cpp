@@ -172,6 +172,21 @@ void MasterLink::kill(const AttemptId& attempt, NodeIndex node, const KillOption
   impl_->pending.emplace_back(PendingKill{{ref}, options});
 }
 
+void MasterLink::recall(const AttemptId& attempt, NodeIndex node, std::uint32_t boot) {
+  if (!connected()) {
+    return;
+  }
+  const fb::AttemptRef ref(to_fb(attempt), node.value(), boot);
+  if (!impl_->pending.empty()) {
+    if (auto* last = std::get_if<PendingRecall>(&impl_->pending.back());
+        last != nullptr && last->attempts.size() < 4096) {
+      last->attempts.push_back(ref);
+      return;
+    }
+  }
+  impl_->pending.emplace_back(PendingRecall{{ref}});
+}
+
 void MasterLink::acknowledge(NodeIndex node, std::uint64_t seq) {
   if (connected() && seq != 0) {
     std::uint64_t& highest = impl_->acks[node];

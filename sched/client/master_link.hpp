@@ -55,6 +55,8 @@ class MasterLink {
     std::uint32_t boot = 0;  // of its node, as in LiveAttempt
   };
   void kill(const AttemptId& attempt, NodeIndex node, const KillOptions& options);
+  // A queued attempt ends as not_started/recalled; one that has started goes on. `boot` as in LiveAttempt.
+  void recall(const AttemptId& attempt, NodeIndex node, std::uint32_t boot);
   void acknowledge(NodeIndex node, std::uint64_t seq);
   void reconcile(std::span<const LiveAttempt> attempts);
   void send_message(const AttemptId& attempt, NodeIndex node, std::span<const std::uint8_t> data);

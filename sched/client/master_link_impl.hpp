@@ -18,12 +18,13 @@ struct PendingAccept { std::uint64_t number{}; AcceptRequest request; };
 struct PendingDecline { std::vector<OfferId> offers; Duration filter; };
 struct PendingHold { std::vector<OfferId> offers; ClaimId claim; Duration lease; };
 struct PendingKill { std::vector<fb::AttemptRef> attempts; MasterLink::KillOptions options; };
+struct PendingRecall { std::vector<fb::AttemptRef> attempts; };
 struct PendingReconcile { std::vector<LiveAttempt> live; };
 struct PendingMessage { AttemptId attempt; NodeIndex node; std::vector<std::uint8_t> data; };
 struct PendingSuppress { bool suppressed{}; };
 struct PendingRequest { std::vector<Want> wants; };
 using PendingSend = std::variant<PendingAccept, PendingDecline, PendingHold, PendingKill, PendingReconcile,
-                                 PendingMessage, PendingSuppress, PendingRequest>;
+                                 PendingMessage, PendingSuppress, PendingRequest, PendingRecall>;
 
 struct MasterLink::Impl {
   enum class Phase : std::uint8_t {
@@ -87,6 +88,7 @@ struct MasterLink::Impl {
   void send(const PendingDecline& decline, std::vector<FrameBytes>& out);
   void send(const PendingHold& hold, std::vector<FrameBytes>& out);
   void send(const PendingKill& kill, std::vector<FrameBytes>& out);
+  void send(const PendingRecall& recall, std::vector<FrameBytes>& out);
   void send(const PendingReconcile& reconcile, std::vector<FrameBytes>& out);
   void send(const PendingMessage& message, std::vector<FrameBytes>& out);
   void send(const PendingSuppress& suppress, std::vector<FrameBytes>& out);

@@ -120,9 +120,14 @@ void MasterLink::Impl::send(const PendingAccept& accept, std::vector<FrameBytes>
   ShapeTable shapes;
   std::vector<fb::LaunchEntry> launches;
   launches.reserve(accept.request.launches.size());
+  std::vector<fb::AttemptId> predecessors;
   for (const LaunchTask& task : accept.request.launches) {
+    if (task.after != AttemptId{}) {
+      predecessors.push_back(to_fb(task.after));
+    }
+    const auto after = static_cast<std::uint16_t>(task.after != AttemptId{} ? predecessors.size() : 0);
     launches.emplace_back(to_fb(task.attempt), task.node.value(), task.index, task.first_rank, task.ranks, task.gang,
-                          task.member, task.spec, shapes.place_of(task.resources), std::uint16_t{0}, std::uint16_t{0});
+                          task.member, task.spec, shapes.place_of(task.resources), std::uint16_t{0}, after);
   }
   std::vector<flatbuffers::Offset<fb::SpecBytes>> specs;
   for (const FrameBytes& spec : accept.request.specs) {
@@ -133,8 +138,11 @@ void MasterLink::Impl::send(const PendingAccept& accept, std::vector<FrameBytes>
   const auto shape_list = shapes.build(builder);
   const auto launch_list = builder.CreateVectorOfStructs(launches);
   const auto offer_list = builder.CreateVectorOfStructs(refs(accept.request.offers));
-  out.push_back(finish_frame(
-      builder, head(), fb::CreateAccept(builder, accept.number, offer_list, launch_list, spec_list, shape_list)));
+  const auto predecessor_list = predecessors.empty() ? flatbuffers::Offset<flatbuffers::Vector<const fb::AttemptId*>>{}
+                                                     : builder.CreateVectorOfStructs(predecessors);
+  out.push_back(finish_frame(builder, head(),
+                             fb::CreateAccept(builder, accept.number, offer_list, launch_list, spec_list, shape_list, 0,
+                                              predecessor_list)));
 }
 
 void MasterLink::Impl::send(const PendingDecline& decline, std::vector<FrameBytes>& out) {
@@ -159,6 +167,12 @@ void MasterLink::Impl::send(const PendingKill& kill, std::vector<FrameBytes>& ou
   body.signal = static_cast<std::uint8_t>(kill.options.signal);
   body.only_signal = kill.options.only_signal;
   out.push_back(pack_frame<fb::Kill>(head(), body));
+}
+
+void MasterLink::Impl::send(const PendingRecall& recall, std::vector<FrameBytes>& out) {
+  fb::RecallT body;
+  body.attempts = recall.attempts;
+  out.push_back(pack_frame<fb::Recall>(head(), body));
 }
 
 void MasterLink::Impl::send(const PendingReconcile& reconcile, std::vector<FrameBytes>& out) {

@@ -30,7 +30,8 @@ void GangCore::Impl::forget_cluster(Now now) {
   wants_refresh = Instant::never();
   link.request({});      // node indexes may mean other nodes in the next epoch
   std::erase_if(deferred, [](const Deferred& d) {
-    return std::holds_alternative<OutAck>(d.what) || std::holds_alternative<OutKill>(d.what);
+    return std::holds_alternative<OutAck>(d.what) || std::holds_alternative<OutKill>(d.what) ||
+           std::holds_alternative<OutRecall>(d.what);
   });
 }
 

@@ -1,4 +1,6 @@
 // The core's books, walked through: for tests and the simulator.
+#include <algorithm>
+
 #include "sched/gang/impl.hpp"
 
 namespace muster::gang {
@@ -13,6 +15,12 @@ Status GangCore::audit() const {
                                       std::to_string(job->elements.running()) + " elements run");
     }
     live += job->live.size();
+    const auto in_line = static_cast<std::uint32_t>(
+        std::count_if(job->live.begin(), job->live.end(), [](const auto& entry) { return entry.second.queued; }));
+    if (in_line != job->queued || (in_line > 0) != g.queued_jobs.contains(id)) {
+      return fail(Errc::conflict, name + " counts " + std::to_string(job->queued) + " elements in line, has " +
+                                      std::to_string(in_line));
+    }
     if (job->done && (job->elements.pending() > 0 || job->elements.running() > 0)) {
       return fail(Errc::conflict, name + " is done, and not all of its elements have ended");
     }

@@ -169,6 +169,9 @@ void GangCore::Impl::on_hold(LinkId from, const Peer& peer, std::uint64_t reques
     if (job->record.held != hold) {
       job->record.held = hold;
       put(op::SetHeld{job->id, hold});
+      if (hold) {
+        recall_queued(*job, job->queued);
+      }
       touch(*job);
       ++count;
     }

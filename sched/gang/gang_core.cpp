@@ -89,6 +89,8 @@ void GangCore::Impl::release(Outgoing& what) {
     send_accept(*accept, last_now);
   } else if (const auto* ack = std::get_if<OutAck>(&what)) {
     link.acknowledge(ack->node, ack->seq);
+  } else if (const auto* recall = std::get_if<OutRecall>(&what)) {
+    send_recall(*recall);
   } else {
     send_kill(std::get<OutKill>(what));
   }

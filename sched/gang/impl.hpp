@@ -5,6 +5,7 @@
 //   plan.cpp       offers → launches           query.cpp    QueryJobs, GangStatusQuery
 //   wants.cpp      what is asked of the master watch.cpp    Watch
 //   reserve.cpp    holding nodes for the first updates.cpp  the ends of attempts
+//   next_in_line.cpp  launches behind others
 //   audit.cpp      the books                   accepts.cpp  answers to Accepts, link changes
 #pragma once
 
@@ -21,6 +22,7 @@
 #include "sched/gang/attempt_judge.hpp"
 #include "sched/gang/gang_core.hpp"
 #include "sched/gang/job_queue.hpp"
+#include "sched/gang/lines.hpp"
 #include "sched/gang/matcher.hpp"
 
 namespace muster::gang {
@@ -45,8 +47,9 @@ struct OutAccept {
   std::vector<client::Offer> offers;   // to take back when it is refused
 };
 struct OutAck { NodeIndex node; std::uint64_t seq{}; };
+struct OutRecall { AttemptId attempt; };
 struct OutKill { AttemptId attempt; bool only_signal{}; int signal{}; };
-using Outgoing = std::variant<OutAnswer, OutAccept, OutAck, OutKill>;
+using Outgoing = std::variant<OutAnswer, OutAccept, OutAck, OutKill, OutRecall>;
 struct Deferred { std::uint64_t batch{}; Outgoing what; };
 
 struct SentAccept {
@@ -123,6 +126,9 @@ struct GangCore::Impl final : client::Framework {
   Bytes memory_per_cpu{};                              // for jobs that do not say
   std::map<std::uint64_t, SentAccept> accepts;         // sent, unanswered
   std::optional<Reservation> reservation;
+  Lines lines;
+  std::set<JobId> queued_jobs;                         // with elements in line
+  Instant lines_closed_until;                          // others wait for their share: slots are to come free
   bool plan_due{};
   bool wants_due{};
   bool filters_set{};                                  // decline filters that a new job must drop
@@ -191,6 +197,13 @@ struct GangCore::Impl final : client::Framework {
   void plan(Now now);
   void decline_leftovers(std::span<const GangShape> waiting, Now now);
   class Pass;
+
+  // next_in_line.cpp
+  void set_queued(Job& job, LiveTry& live, bool queued);
+  void leave_line(const AttemptId& attempt);
+  [[nodiscard]] bool may_move(const Job& job, Now now) const;
+  void recall_queued(Job& job, std::uint64_t most);
+  void send_recall(const OutRecall& recall);
   [[nodiscard]] bool usable(NodeIndex node) const;
 
   // reserve.cpp

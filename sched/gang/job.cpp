@@ -79,7 +79,8 @@ EndRecord end_record_of(Job& job, const AttemptRecord& attempt) {
 }
 
 JobState state_of(const Job& job) {
-  if (job.elements.running() > 0) {
+  const bool ending = job.record.cancelled && job.elements.running() > 0;
+  if (job.running() > 0 || ending) {
     const bool one = job.elements.size() == 1;
     const bool completing =
         job.record.cancelled || (one && !job.live.empty() &&
@@ -87,7 +88,7 @@ JobState state_of(const Job& job) {
                                   !job.live.begin()->second.ends.empty()));
     return completing ? JobState::Completing : JobState::Running;
   }
-  if (job.elements.pending() > 0) {
+  if (job.waiting() > 0) {
     return JobState::Pending;
   }
   if (job.done && job.final_state != JobState::Pending) {

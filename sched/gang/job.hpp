@@ -19,6 +19,7 @@ namespace muster::gang {
 struct Member {
   TaskState state{TaskState::launching};
   std::uint64_t killed_in_life{};   // the life of the master's link in which its kill left; 0 = none
+  std::uint64_t recalled_in_life{}; // and its recall
 };
 
 // An attempt whose end is not decided.
@@ -28,6 +29,7 @@ struct LiveTry {
   std::vector<MemberEnd> ends;      // in the order they ended
   std::uint32_t running{};          // members that have reported running
   bool failing{};                   // the others are being ended
+  bool queued{};                    // waits on its node for another attempt to end
   std::string our_reason;           // why we end it ourselves
   std::vector<std::string> cpus;    // by member, as bound
 };
@@ -40,6 +42,8 @@ struct Job {
   [[nodiscard]] JobFacts facts() const;
   // Elements that may run at the same time.
   [[nodiscard]] std::uint32_t throttle() const { return throttle_ == 0 ? elements.size() : throttle_; }
+  [[nodiscard]] std::uint32_t running() const { return elements.running() - queued; }
+  [[nodiscard]] std::uint32_t waiting() const { return elements.pending() + queued; }
   [[nodiscard]] std::uint32_t startable() const;   // pending elements that held, cancelled and throttle leave
   // Places in the job's tables; EndRecord::kNone when they are full.
   [[nodiscard]] std::uint16_t place_of_text(const std::string& text);
@@ -54,6 +58,7 @@ struct Job {
   std::uint32_t throttle_{};
 
   std::map<std::uint32_t, LiveTry> live;                 // by ordinal
+  std::uint32_t queued{};                                // of live: wait in line, shown as pending
   std::map<std::uint32_t, AttemptRecord> details;        // of some ended elements: see kDetailsKept
   static constexpr std::size_t kDetailsKept = 256;
   std::vector<std::string> texts;                        // of EndRecord::reason
@@ -74,6 +79,8 @@ struct Job {
   std::uint32_t failed_starts{};     // in a row, without anything running in between
   Instant failed_at;
   Instant not_before;                // after failed starts
+  Instant asked_at = Instant::never();// when the master was first asked for room for it
+  std::map<std::uint32_t, std::uint32_t> never_ran;  // tries that are proven never to have run, by ordinal; few
   std::string last_failed_start;
 };
 

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kLaunchesPerAccept = 4096;
 constexpr std::size_t kSpecBytesPerAccept = 4U << 20U;
 constexpr Duration kDeclineFilter = Duration::from_ms(1000);
+constexpr Duration kLinePatience = Duration::from_ms(20);  // what is free comes as an offer by then
 
 }  // namespace
 
@@ -63,7 +64,9 @@ class GangCore::Impl::Pass {
       }
     }
     waiting_ = std::move(hopeless);
+    take_back();
     send();
+    follow(order);
   }
 
   [[nodiscard]] const Job* first_waiting() const { return first_waiting_; }
@@ -193,7 +196,124 @@ class GangCore::Impl::Pass {
     }
     ++g_.live_total;
     g_.put_attempt(live.record);
+    if (pieces.size() == 1) {
+      g_.lines.open(pack_attempt(job.id, element.try_number, 0, live.record.index),
+                    line_kind(job.uid, job.shape.need(pieces.front().ranks, g_.memory_per_cpu)), live.record.nodes.front());
+    }
     placements_.push_back({&job, element.ordinal, element.try_number, std::move(pieces)});
+  }
+
+  // Rooms are left: what waits in line behind others may start there.
+  void take_back() {
+    for (const JobId id : g_.queued_jobs) {
+      Job& job = *g_.queue.find(id);
+      if (!g_.may_move(job, now_)) {
+        continue;
+      }
+      std::uint64_t pieces = 0;
+      const Resources need = job.shape.need(job.shape.ntasks, g_.memory_per_cpu);
+      for (const Room& room : rooms_) {
+        if (room.usable && (!g_.reservation || !g_.reservation->needs.contains(room.node))) {
+          pieces += need.multiples_in(room.left);
+        }
+      }
+      if (pieces > 0) {
+        g_.recall_queued(job, pieces);
+        waiting_.push_back(job.shape);
+      }
+    }
+  }
+
+  // The first job that waits goes on behind what runs, if that leaves slots of its shape only, and nobody else waits for
+  // slots to come free.
+  void follow(const std::vector<JobId>& order) {
+    const auto waits = [&](JobId id) {
+      const Job& job = *g_.queue.find(id);
+      return job.startable() > 0 && job.not_before <= now_.mono && job.never_fits.empty();
+    };
+    const auto first = std::find_if(order.begin(), order.end(), waits);
+    if (!g_.config.next_in_line || first == order.end() || g_.reservation || now_.mono < g_.lines_closed_until) {
+      return;
+    }
+    Job& job = *g_.queue.find(*first);
+    if (job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - kLinePatience) {
+      return;
+    }
+    const Resources need = job.shape.need(job.shape.ntasks, g_.memory_per_cpu);
+    if (std::any_of(rooms_.begin(), rooms_.end(), [&](const Room& room) { return room.usable && need.fits_in(room.left); })) {
+      return;  // more than one Accept holds: the next pass goes on
+    }
+    const LineKind kind = line_kind(job.uid, need);
+    AcceptGroup group;
+    for (std::size_t queued = 0; queued < Lines::kQueuedMax; ++queued) {
+      for (const Lines::Tail& tail : g_.lines.tails(kind, queued)) {
+        const client::NodeInfo* node = g_.link.node(tail.node);
+        if (node == nullptr || !g_.usable(node->index)) {
+          continue;
+        }
+        if (job.startable() == 0 || g_.live_total >= g_.config.running_max ||
+            group.launches.size() >= kLaunchesPerAccept || group.bytes >= kSpecBytesPerAccept) {
+          break;
+        }
+        start_behind(job, need, tail, *node, group);
+      }
+    }
+    if (group.launches.empty()) {
+      return;
+    }
+    g_.queue.refresh(job);
+    g_.touch(job);
+    OutAccept out;
+    out.request.launches = std::move(group.launches);
+    out.request.specs = std::move(group.specs);
+    g_.defer(std::move(out));
+  }
+
+  void start_behind(Job& job, const Resources& need, const Lines::Tail& tail, const client::NodeInfo& node,
+                    AcceptGroup& group) {
+    const ArrayState::Startable element = *job.elements.peek();
+    job.elements.start(element.ordinal);
+    LiveTry& live = job.live[element.ordinal];
+    live.record.job = job.id;
+    live.record.index = job.elements.indexes().index_of(element.ordinal);
+    live.record.try_number = element.try_number;
+    live.record.state = JobState::Running;
+    live.record.launched = now_.wall;
+    live.record.nodes = {node.name};
+    live.record.boots = {node.boot};
+    live.record.ranks = {job.shape.ntasks};
+    live.members.resize(1);
+    live.cpus.resize(1);
+    ++g_.live_total;
+    g_.put_attempt(live.record);
+    const AttemptId attempt = pack_attempt(job.id, element.try_number, 0, live.record.index);
+    g_.lines.append(tail.attempt, attempt);
+    g_.set_queued(job, live, true);
+    group.launches.push_back({.attempt = attempt,
+                              .node = node.index,
+                              .index = live.record.index,
+                              .ranks = job.shape.ntasks,
+                              .spec = spec_of(job, element.ordinal, live, group),
+                              .resources = need,
+                              .after = tail.attempt});
+  }
+
+  // To the user's program a try that never ran is none.
+  [[nodiscard]] std::uint16_t spec_of(const Job& job, std::uint32_t ordinal, const LiveTry& live, AcceptGroup& group) {
+    const auto never_ran = job.never_ran.find(ordinal);
+    const std::uint32_t try_number =
+        live.record.try_number - (never_ran == job.never_ran.end() ? 0 : never_ran->second);
+    const auto [spec, fresh] =
+        group.spec_places.emplace(std::tuple(job.id, try_number, live.record.nodes),
+                                  static_cast<std::uint16_t>(group.specs.size()));
+    if (fresh) {
+      group.specs.push_back(task_spec_bytes({.job = job.record,
+                                             .try_number = try_number,
+                                             .nodes = live.record.nodes,
+                                             .default_time_limit = g_.config.default_time_limit}));
+      group.bytes += group.specs.back().size();
+    }
+    return spec->second;
   }
 
   // One Accept per group of rooms.
@@ -228,15 +348,7 @@ class GangCore::Impl::Pass {
   void add(const Placement& placement, AcceptGroup& group) {
     const Job& job = *placement.job;
     const LiveTry& live = job.live.at(placement.ordinal);
-    const auto [spec, fresh] =
-        group.spec_places.emplace(std::tuple(job.id, placement.try_number, live.record.nodes),
-                                  static_cast<std::uint16_t>(group.specs.size()));
-    if (fresh) {
-      group.specs.push_back(task_spec_bytes({.job = job.record,
-                                             .try_number = placement.try_number,
-                                             .nodes = live.record.nodes,
-                                             .default_time_limit = g_.config.default_time_limit}));
-    }
+    const std::uint16_t spec = spec_of(job, placement.ordinal, live, group);
     const std::uint32_t gang = placement.pieces.size() > 1 ? ++group.gangs : 0;
     std::uint32_t first_rank = 0;
     for (std::uint32_t m = 0; m < placement.pieces.size(); ++m) {
@@ -249,8 +361,9 @@ class GangCore::Impl::Pass {
            .ranks = piece.ranks,
            .gang = gang,
            .member = m,
-           .spec = spec->second,
-           .resources = job.shape.need(piece.ranks, g_.memory_per_cpu)});
+           .spec = spec,
+           .resources = job.shape.need(piece.ranks, g_.memory_per_cpu),
+           .after = {}});
       first_rank += piece.ranks;
     }
   }

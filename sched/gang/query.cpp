@@ -12,8 +12,8 @@ constexpr std::uint32_t kRowsMax = 1000;   // of one page
   const JobState state = state_of(job);
   for (std::uint32_t i = 0; i < states.size(); ++i) {
     const fb::JobState wanted = states.Get(i);
-    if (wanted == state || (wanted == JobState::Pending && job.elements.pending() > 0) ||
-        (wanted == JobState::Running && job.elements.running() > 0)) {
+    if (wanted == state || (wanted == JobState::Pending && job.waiting() > 0) ||
+        (wanted == JobState::Running && job.running() > 0)) {
       return true;
     }
   }
@@ -98,13 +98,13 @@ void GangCore::Impl::on_status_query(LinkId from, const fb::GangStatusQuery& que
   for (const auto& [id, job] : queue.jobs()) {
     if (job->done) {
       ++status.jobs_done;
-    } else if (job->elements.running() > 0) {
+    } else if (job->running() > 0) {
       ++status.jobs_running;
     } else {
       ++status.jobs_pending;
     }
-    status.elements_pending += job->elements.pending();
-    status.elements_running += job->elements.running();
+    status.elements_pending += job->waiting();
+    status.elements_running += job->running();
   }
   status.store_text = std::to_string(next_batch - 1) + " batches written";
   status.version = kVersionText;

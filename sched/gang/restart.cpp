@@ -25,12 +25,12 @@ void GangCore::Impl::load_job(const LoadedJob& loaded, Now now) {
   const ArrayIndexes& indexes = job.elements.indexes();
   for (std::size_t i = 0; i < loaded.attempts.size(); ++i) {
     const AttemptRecord& attempt = loaded.attempts[i];
-    if (i + 1 < loaded.attempts.size() && loaded.attempts[i + 1].index == attempt.index) {
-      continue;  // a later try says where the element stands
-    }
     const auto ordinal = indexes.ordinal_of(attempt.index);
-    if (!ordinal) {
-      continue;
+    if (ordinal && attempt.requeued && attempt.started.ns() == 0) {
+      ++job.never_ran[*ordinal];
+    }
+    if (!ordinal || (i + 1 < loaded.attempts.size() && loaded.attempts[i + 1].index == attempt.index)) {
+      continue;  // a later try says where the element stands
     }
     if (is_live(attempt)) {
       LiveTry& live = job.live[*ordinal];
@@ -53,6 +53,7 @@ void GangCore::Impl::load_job(const LoadedJob& loaded, Now now) {
     } else if (attempt.requeued) {
       job.elements.restore_retry(*ordinal, attempt.try_number + 1);
     } else {
+      job.never_ran.erase(*ordinal);
       job.elements.restore_ended(*ordinal, end_record_of(job, attempt));
       end_element(job, *ordinal, attempt);
     }

@@ -29,8 +29,10 @@ constexpr std::uint32_t kElementsMax = 10'000;   // of one row
 }
 
 [[nodiscard]] JobState state_of_live(const Job& job, const LiveTry& live) {
-  return live.record.cancelled || job.record.cancelled || live.failing || !live.ends.empty() ? JobState::Completing
-                                                                                           : JobState::Running;
+  if (live.record.cancelled || job.record.cancelled || live.failing || !live.ends.empty()) {
+    return JobState::Completing;
+  }
+  return live.queued ? JobState::Pending : JobState::Running;
 }
 
 }  // namespace
@@ -58,8 +60,12 @@ std::string GangCore::Impl::reason_of(const Job& job, std::uint64_t ahead, Now n
     }
     return "Ending: some of its nodes have ended";
   }
-  if (job.elements.pending() == 0) {
+  if (job.waiting() == 0) {
     return {};
+  }
+  if (job.elements.pending() == 0) {
+    const auto live = std::find_if(job.live.begin(), job.live.end(), [](const auto& entry) { return entry.second.queued; });
+    return "NextInLine: next in line on " + live->second.record.nodes.front();
   }
   if (job.record.held) {
     return "Held by user: 'muster release " + std::to_string(job.id.value()) + "' lets it go";
@@ -113,6 +119,9 @@ void GangCore::Impl::add_elements(const Job& job, const RowWish& wish, fb::JobRo
     if (const auto live = job.live.find(ordinal); live != job.live.end()) {
       fill(live->second.record);
       element->state = state_of_live(job, live->second);
+      if (element->state == JobState::Pending) {
+        element->reason = "next in line on " + live->second.record.nodes.front();
+      }
       element->ended_ns = 0;
       element->cpus = live->second.cpus;
     } else if (const auto end = job.elements.end_of(ordinal)) {
@@ -175,9 +184,9 @@ std::unique_ptr<fb::JobRowT> GangCore::Impl::row_of(const Job& job, const RowWis
       row->counts.emplace_back(state, std::uint8_t{0}, std::uint16_t{0}, n);
     }
   };
-  count(JobState::Pending, job.elements.pending());
   const bool completing = row->state == JobState::Completing;
-  count(completing ? JobState::Completing : JobState::Running, job.elements.running());
+  count(JobState::Pending, completing ? job.elements.pending() : job.waiting());
+  count(completing ? JobState::Completing : JobState::Running, completing ? job.elements.running() : job.running());
   for (auto state = static_cast<std::uint8_t>(JobState::Completed); state < ArrayState::kStates; ++state) {
     count(static_cast<JobState>(state), job.elements.ended(static_cast<JobState>(state)));
   }

@@ -9,6 +9,7 @@ namespace {
 
 constexpr Duration kBackOffFirst = Duration::from_ms(100);
 constexpr Duration kBackOffMax = Duration::from_seconds(5);
+constexpr Duration kLinesClosed = Duration::from_ms(200);  // after the master has taken an attempt out of a line
 
 }  // namespace
 
@@ -54,6 +55,12 @@ void GangCore::Impl::on_task_update(const client::TaskUpdate& update, Now now) {
   }
   Member& member = place->live->members[place->member];
   if (!is_terminal(update.state)) {
+    if (place->live->members.size() == 1) {
+      set_queued(*place->job, *place->live, update.state == TaskState::queued);
+      if (update.state == TaskState::queued && place->job->record.held) {
+        send_recall({update.attempt});
+      }
+    }
     if (update.state == TaskState::running && member.state != TaskState::running) {
       on_member_running(*place, update, now);
     }
@@ -130,6 +137,15 @@ void GangCore::Impl::end_attempt(Job& job, std::uint32_t ordinal, Now now) {
   auto node = job.live.extract(ordinal);
   LiveTry& live = node.mapped();
   AttemptRecord& record = live.record;
+  if (live.members.size() == 1) {
+    set_queued(job, live, false);
+    leave_line(pack_attempt(job.id, record.try_number, 0, record.index));
+  }
+  const TaskReason reason = live.ends.front().reason;
+  const bool by_line = reason == TaskReason::recalled || reason == TaskReason::predecessor_ended;
+  if (reason == TaskReason::recalled && live.members.front().recalled_in_life == 0) {
+    lines_closed_until = now.mono + kLinesClosed;
+  }
   const Verdict verdict = judge({.ends = live.ends,
                                  .nodes = record.nodes,
                                  .cancelled = record.cancelled || job.record.cancelled,
@@ -158,10 +174,14 @@ void GangCore::Impl::end_attempt(Job& job, std::uint32_t ordinal, Now now) {
     const bool same_id = defect(&GangDefects::reuse_attempt_id);
     job.elements.retry(ordinal, same_id ? record.try_number : record.try_number + 1);
     if (verdict.never_ran) {
+      ++job.never_ran[ordinal];
+    }
+    if (verdict.never_ran && !by_line) {
       back_off(job, verdict.reason, now);
     }
   } else {
     const EndRecord end = end_record_of(job, record);
+    job.never_ran.erase(ordinal);
     job.elements.end(ordinal, end);
     end_element(job, ordinal, record);
     job.failed_starts = 0;

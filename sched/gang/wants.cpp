@@ -83,15 +83,25 @@ void GangCore::Impl::update_wants(Now now) {
   for (const Room& capacity : capacities) {
     cpus_left += 2 * std::uint64_t{capacity.left.cpus_milli};
   }
+  // What waits in line may run earlier elsewhere: it is taken out when something is offered.
+  for (const JobId id : queued_jobs) {
+    const Job& job = *queue.find(id);
+    if (may_move(job, now)) {
+      client::Want want;
+      want.shape = job.shape.need(job.shape.ntasks, memory_per_cpu);
+      add_want(desired, std::move(want), job.queued);
+    }
+  }
   std::uint32_t tried = 0;
   for (auto it = queue.pending().begin(); it != queue.pending().end() && tried < policy->tried_per_pass(); ++it, ++tried) {
-    const Job& job = *queue.find(it->job);
+    Job& job = *queue.find(it->job);
     const std::uint64_t elements = std::min<std::uint64_t>(job.startable(), room);
     if (elements == 0 || !job.never_fits.empty() || job.not_before > now.mono ||
         (reservation && reservation->job == job.id)) {
       continue;
     }
     room -= elements;
+    job.asked_at = std::min(job.asked_at, now.mono);
     const std::uint64_t cpus_wanted = elements * job.shape.ntasks * job.shape.cpus_per_task_milli;
     client::Want want;
     std::uint64_t count = 0;

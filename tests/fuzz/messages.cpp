@@ -49,7 +49,7 @@ fb::OfferRef offer(Random& random, const Learnt& learnt) {
 std::uint8_t state(Random& random) {
   constexpr TaskState kStates[] = {TaskState::running,  TaskState::finished,     TaskState::killed,      TaskState::lost,
                                    TaskState::prepared, TaskState::start_failed, TaskState::not_started, TaskState::launching,
-                                   TaskState::running,  TaskState::running};
+                                   TaskState::running,  TaskState::queued};
   return random.one_in(150) ? static_cast<std::uint8_t>(random.next())
                             : static_cast<std::uint8_t>(kStates[random.below(std::size(kStates))]);
 }
@@ -102,13 +102,17 @@ FrameBytes accept(Random& random, const Learnt& learnt, const FrameHead& head) {
   const auto gang = static_cast<std::uint32_t>(random.one_in(2) ? 0 : random.below(3));
   std::uint32_t member = 0;
   for (std::uint64_t i = 1 + random.below(3); i > 0; --i) {
+    if (random.one_in(5)) {  // from here on all follow somebody
+      m.predecessors.push_back(!m.launches.empty() && random.one_in(2) ? m.launches.back().attempt() : attempt(random, learnt));
+    }
     const std::uint32_t at = named.empty() ? node(random, learnt)
                              : gang != 0   ? named[member % named.size()].node()
                                            : random.pick(named).node();
     m.launches.emplace_back(random.one_in(12) ? attempt(random, learnt) : fb::AttemptId(1 + random.below(8), random.below(5000)),
                             random.one_in(40) ? node(random, learnt) : at, 0, member, static_cast<std::uint32_t>(random.odd(3)),
                             gang, member, static_cast<std::uint16_t>(random.below(2)),
-                            static_cast<std::uint16_t>(random.one_in(60) ? random.odd(9) : 0), 0, 0);
+                            static_cast<std::uint16_t>(random.one_in(60) ? random.odd(9) : 0), 0,
+                            static_cast<std::uint16_t>(m.predecessors.size()));
     ++member;
   }
   return pack_frame<fb::Accept>(head, m);
@@ -140,7 +144,7 @@ void add_live(Random& random, const Learnt& learnt, std::vector<fb::LiveTask>& l
 }
 
 FrameBytes from_framework(Random& random, const Learnt& learnt, const FrameHead& head) {
-  std::uint64_t kind = random.below(12);
+  std::uint64_t kind = random.below(13);
   if (kind <= 4 && learnt.offers.empty() && !random.one_in(6)) {
     kind = random.one_in(3) ? 0 : 11;  // nothing to accept: ask, or chat
   }
@@ -181,6 +185,11 @@ FrameBytes from_framework(Random& random, const Learnt& learnt, const FrameHead&
       fb::AcknowledgeT m;
       m.entries.emplace_back(random.odd(30), node(random, learnt), 0, 0);
       return pack_frame<fb::Acknowledge>(head, m);
+    }
+    case 12: {
+      fb::RecallT m;
+      m.attempts.emplace_back(attempt(random, learnt), node(random, learnt), 0);
+      return pack_frame<fb::Recall>(head, m);
     }
     case 10: {
       fb::ReconcileT m;

@@ -148,6 +148,7 @@ Outcome Cluster::outcome() const {
   outcome.frames = network_->frames();
   outcome.jobs = users_.jobs();
   outcome.tasks_execed = truth_.execs();
+  outcome.tasks_in_line = truth_.execs_in_line();
   outcome.crashes = crashes_;
   return outcome;
 }

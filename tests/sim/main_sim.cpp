@@ -43,7 +43,7 @@ extern "C" void on_abort(int) {
 }
 
 struct Totals {
-  std::uint64_t seeds{}, failed{}, steps{}, frames{}, jobs{}, tasks{}, crashes{};
+  std::uint64_t seeds{}, failed{}, steps{}, frames{}, jobs{}, tasks{}, in_line{}, crashes{};
 };
 
 }  // namespace
@@ -126,6 +126,7 @@ int main(int argc, char** argv) {
       totals.frames += outcome.frames;
       totals.jobs += outcome.jobs;
       totals.tasks += outcome.tasks_execed;
+      totals.in_line += outcome.tasks_in_line;
       totals.crashes += outcome.crashes;
       if (json) {
         nlohmann::json row{{"seed", seed}, {"profile", mine.profile}, {"ok", outcome.ok}, {"hash", outcome.hash},
@@ -161,9 +162,10 @@ int main(int argc, char** argv) {
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   if (!json) {
-    std::printf("%llu seeds, %llu violations; %llu jobs, %llu tasks, %llu frames, %llu crashes, %llu events in %.1f s\n",
+    std::printf("%llu seeds, %llu violations; %llu jobs, %llu tasks (%llu in line), %llu frames, %llu crashes, %llu events in %.1f s\n",
                 static_cast<unsigned long long>(totals.seeds), static_cast<unsigned long long>(totals.failed),
                 static_cast<unsigned long long>(totals.jobs), static_cast<unsigned long long>(totals.tasks),
+                static_cast<unsigned long long>(totals.in_line),
                 static_cast<unsigned long long>(totals.frames), static_cast<unsigned long long>(totals.crashes),
                 static_cast<unsigned long long>(totals.steps), seconds);
   }

@@ -69,7 +69,7 @@ void OffersSeen::on_accept_delivered(std::uint32_t client, FrameworkId framework
           shape = *read;
         }
       }
-      kept.launches.push_back({{framework, from_fb(launch->attempt())}, launch->node(), shape});
+      kept.launches.push_back({{framework, from_fb(launch->attempt())}, launch->node(), shape, launch->after() != 0});
     }
   }
 }
@@ -126,6 +126,9 @@ void OffersSeen::on_accepted(std::uint32_t client, const fb::Accepted& accepted)
     pool += offer->second.resources;
   }
   for (const Launch& launch : accept.launches) {
+    if (launch.in_line) {
+      continue;
+    }
     Resources& pool = room[launch.node];
     if (!launch.shape.fits_in(pool)) {
       violated("accept beyond its offers", name + " is taken, and " + to_string(launch.key) + " does not fit: " +

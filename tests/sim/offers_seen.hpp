@@ -40,6 +40,7 @@ class OffersSeen {
     TaskKey key;
     std::uint32_t node{};
     Resources shape;
+    bool in_line{};  // needs no offer
   };
   struct Accept {
     std::vector<OfferId> offers;

@@ -70,6 +70,7 @@ struct Outcome {
   std::uint64_t frames{};
   std::uint64_t jobs{};
   std::uint64_t tasks_execed{};
+  std::uint64_t tasks_in_line{};       // of those, launched behind others
   std::uint64_t crashes{};
 };
 

@@ -45,6 +45,9 @@ void Truth::on_accept_sent(FrameworkId framework, const fb::Accept& accept) {
       }
     }
     attempt.accepted = true;
+    if (launch->after() != 0 && accept.predecessors() != nullptr && launch->after() <= accept.predecessors()->size()) {
+      attempt.after = TaskKey{framework, from_fb(*accept.predecessors()->Get(launch->after() - 1U))};
+    }
     if (launch->gang() != 0) {
       gangs[launch->gang()].push_back(launch);
     }
@@ -90,6 +93,13 @@ void Truth::on_exec(const TaskKey& key) {
   if (attempt.said) {
     violated("exec after end", to_string(key) + " executes after its end was reported");
   }
+  // Nothing is left of what it stands behind, nor of anything before that.
+  for (std::optional<TaskKey> before = attempt.after; before; before = attempts_[*before].after) {
+    if (attempts_[*before].runs || attempts_[*before].parked) {
+      violated("out of turn", to_string(key) + " executes while " + to_string(*before) + ", which it follows, is not over");
+    }
+  }
+  in_line_ += attempt.after ? 1 : 0;
   if (attempt.gang) {
     for (const TaskKey& member : *attempt.gang) {
       if (!attempts_[member].parked_ever) {

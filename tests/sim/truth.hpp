@@ -45,6 +45,7 @@ struct AttemptTruth {
   bool accepted{};
   bool requeueable{};
   std::shared_ptr<const std::vector<TaskKey>> gang;  // all members, when it spans nodes
+  std::optional<TaskKey> after;                      // what it was launched behind
   // From the kernels
   std::uint32_t starts{};
   std::uint32_t execs{};
@@ -92,6 +93,7 @@ class Truth {
   [[nodiscard]] std::vector<std::pair<TaskKey, const AttemptTruth*>> members(std::uint64_t job, std::uint32_t index,
                                                                            std::uint32_t try_number) const;
   [[nodiscard]] std::uint64_t execs() const { return execs_; }
+  [[nodiscard]] std::uint64_t execs_in_line() const { return in_line_; }  // of attempts launched behind others
   [[nodiscard]] std::size_t running() const { return running_; }
 
  private:
@@ -100,6 +102,7 @@ class Truth {
   std::map<TaskKey, AttemptTruth> attempts_;
   std::map<std::uint64_t, bool> requeue_;
   std::uint64_t execs_{};
+  std::uint64_t in_line_{};
   std::size_t running_{};
 };
 

@@ -7,6 +7,7 @@ std::string_view to_string(TaskState state) {
     case TaskState::launching: return "launching";
     case TaskState::prepared: return "prepared";
     case TaskState::running: return "running";
+    case TaskState::queued: return "queued";
     case TaskState::finished: return "finished";
     case TaskState::killed: return "killed";
     case TaskState::timed_out: return "timed_out";
@@ -40,6 +41,8 @@ std::string_view to_string(TaskReason reason) {
     case TaskReason::fenced: return "node was cut off from every master";
     case TaskReason::gang_failed: return "another node of the gang failed";
     case TaskReason::drained: return "node drained";
+    case TaskReason::predecessor_ended: return "what it was to follow had ended already";
+    case TaskReason::recalled: return "taken out of the line before its turn";
   }
   return "unknown reason";
 }

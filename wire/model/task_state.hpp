@@ -1,11 +1,13 @@
 // States of an attempt on one node and the reasons for them, as every room names them.
 //
-//   launching ──► prepared ──► running ──► finished | killed | timed_out | out_of_memory | lost
-//       │  (gangs of several    │
-//       │   nodes only)         └─ (released, silence) ─► not_started
-//       └──► start_failed | not_started | lost
+//   queued ──► launching ──► prepared ──► running ──► finished | killed | timed_out | out_of_memory | lost
+//     │            │  (gangs of several    │
+//     │            │   nodes only)         └─ (released, silence) ─► not_started
+//     │            └──► start_failed | not_started | lost
+//     └──► not_started | lost
 //
-// A one-node attempt goes straight from launching to running. Everything right of running, and
+// Only an attempt that was launched behind another begins as queued. A one-node attempt goes straight from
+// launching to running. Everything right of running, and
 // start_failed, not_started and lost, is terminal: there is exactly one terminal state per attempt.
 #pragma once
 
@@ -18,6 +20,7 @@ enum class TaskState : std::uint8_t {
   launching = 0,      // accepted by the master; its node has not confirmed anything yet
   prepared = 1,       // all ranks parked before exec
   running = 2,        // Go left, or exec allowed
+  queued = 3,         // waits on its node, holding nothing, for another attempt to end
   finished = 10,      // all ranks ended by themselves; see exit code and signal of the worst rank
   killed = 11,        // ended because a framework, an operator or its user asked
   timed_out = 12,     // its time limit passed
@@ -48,6 +51,8 @@ enum class TaskReason : std::uint8_t {
   fenced = 17,         // ended by its node after too long a silence of every master
   gang_failed = 18,    // another member of the gang failed
   drained = 19,
+  predecessor_ended = 20,  // what it was to follow had ended already
+  recalled = 21,           // taken out of the line before its turn
 };
 
 [[nodiscard]] constexpr bool is_terminal(TaskState state) {

@@ -110,6 +110,7 @@ class FakeNode : public FakePeer {
     Resources shape;
     std::string name;
     bool prepare{};
+    AttemptId after{};
   };
   FakeNode(FakeCluster& cluster, LinkId link, std::vector<std::string> names, Resources capacity)
       : FakePeer(cluster, link), names_(std::move(names)), capacity_(std::move(capacity)) {}
@@ -155,7 +156,8 @@ class FakeNode : public FakePeer {
   void take_launches(const flatbuffers::Vector<const fb::LaunchEntry*>& entries,
                      const flatbuffers::Vector<flatbuffers::Offset<fb::SpecBytes>>& specs,
                      const flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>& shapes,
-                     const flatbuffers::Vector<std::uint64_t>& frameworks, bool prepare);
+                     const flatbuffers::Vector<std::uint64_t>& frameworks,
+                     const flatbuffers::Vector<const fb::AttemptId*>* predecessors, bool prepare);
   std::vector<std::string> names_;
   Resources capacity_;
 };
@@ -178,6 +180,8 @@ class FakeFramework : public FakePeer {
     NodeIndex node;
     Resources resources;
     std::uint32_t gang{};
+    AttemptId after{};   // not zero: follows it
+    std::uint32_t uid{};
   };
   struct TaskUpdate {
     AttemptId attempt;
@@ -196,6 +200,7 @@ class FakeFramework : public FakePeer {
   void decline(const std::vector<OfferId>& offers, std::uint32_t filter_ms);
   void hold(const std::vector<OfferId>& offers, std::uint32_t lease_ms);
   void kill(const AttemptId& attempt, NodeIndex node, bool only_signal = false);
+  void recall(const AttemptId& attempt, NodeIndex node);
   void acknowledge(NodeIndex node, std::uint64_t seq);
   void reconcile(const AttemptId& attempt, const std::string& node);
   // The answer to this accept; fails the test if there is none or more than one.

@@ -60,13 +60,15 @@ inline void FakeNode::prepared(const AttemptId& id, std::size_t at) {
 inline void FakeNode::take_launches(const flatbuffers::Vector<const fb::LaunchEntry*>& entries,
                                     const flatbuffers::Vector<flatbuffers::Offset<fb::SpecBytes>>& specs,
                                     const flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>& shapes,
-                                    const flatbuffers::Vector<std::uint64_t>& frameworks, bool prepare) {
+                                    const flatbuffers::Vector<std::uint64_t>& frameworks,
+                                    const flatbuffers::Vector<const fb::AttemptId*>* predecessors, bool prepare) {
   for (const fb::LaunchEntry* entry : entries) {
     FrameBytes storage;
     const auto spec = verify_spec(*specs.Get(entry->spec()), storage);
     REQUIRE(spec);
     launches.push_back({*entry, frameworks.Get(entry->framework()), muster::from_fb(*shapes.Get(entry->shape())).value(),
-                        std::string(text_of((*spec)->name())), prepare});
+                        std::string(text_of((*spec)->name())), prepare,
+                        entry->after() != 0 ? from_fb(*predecessors->Get(entry->after() - 1U)) : AttemptId{}});
   }
 }
 
@@ -84,9 +86,9 @@ inline void FakeNode::on_frame(const fb::Frame& frame) {
       indexes.push_back(row->node());
     }
   } else if (const auto* launch = frame.body_as_Launch()) {
-    take_launches(*launch->launches(), *launch->specs(), *launch->shapes(), *launch->frameworks(), false);
+    take_launches(*launch->launches(), *launch->specs(), *launch->shapes(), *launch->frameworks(), launch->predecessors(), false);
   } else if (const auto* prepare = frame.body_as_Prepare()) {
-    take_launches(*prepare->launches(), *prepare->specs(), *prepare->shapes(), *prepare->frameworks(), true);
+    take_launches(*prepare->launches(), *prepare->specs(), *prepare->shapes(), *prepare->frameworks(), nullptr, true);
   } else if (const auto* go = frame.body_as_Go()) {
     take(go->attempts(), gos);
   } else if (const auto* release = frame.body_as_Release()) {
@@ -151,15 +153,24 @@ inline std::uint64_t FakeFramework::accept(const std::vector<OfferId>& ids, cons
     body.offers.push_back(to_fb(id));
     std::erase_if(offers, [&](const Offer& offer) { return offer.id == id; });
   }
-  fb::TaskSpecT spec;
-  spec.name = "job of " + name_;
-  auto bytes = std::make_unique<fb::SpecBytesT>();
-  bytes->data = pack_spec(spec);
-  body.specs.push_back(std::move(bytes));
+  std::map<std::uint32_t, std::uint16_t> specs;  // by uid
   for (const Launch& launch : launches) {
-    body.launches.emplace_back(to_fb(launch.attempt), launch.node.value(), 0U, 0U, 1U, launch.gang, 0U,
-                               std::uint16_t{0}, static_cast<std::uint16_t>(body.shapes.size()), std::uint16_t{0},
-                               std::uint16_t{0});
+    const auto [place, fresh] = specs.emplace(launch.uid, static_cast<std::uint16_t>(body.specs.size()));
+    if (fresh) {
+      fb::TaskSpecT spec;
+      spec.name = "job of " + name_;
+      spec.uid = launch.uid;
+      auto bytes = std::make_unique<fb::SpecBytesT>();
+      bytes->data = pack_spec(spec);
+      body.specs.push_back(std::move(bytes));
+    }
+    if (launch.after != AttemptId{}) {
+      body.predecessors.push_back(to_fb(launch.after));
+    }
+    body.launches.emplace_back(
+        to_fb(launch.attempt), launch.node.value(), 0U, 0U, 1U, launch.gang, 0U, place->second,
+        static_cast<std::uint16_t>(body.shapes.size()), std::uint16_t{0},
+        static_cast<std::uint16_t>(launch.after != AttemptId{} ? body.predecessors.size() : 0));
     body.shapes.push_back(shape(launch.resources));
   }
   send<fb::Accept>(body);
@@ -191,6 +202,12 @@ inline void FakeFramework::kill(const AttemptId& id, NodeIndex node, bool only_s
   body.only_signal = only_signal;
   body.signal = only_signal ? 10 : 15;
   send<fb::Kill>(body);
+}
+
+inline void FakeFramework::recall(const AttemptId& id, NodeIndex node) {
+  fb::RecallT body;
+  body.attempts.emplace_back(to_fb(id), node.value(), 0U);
+  send<fb::Recall>(body);
 }
 
 inline void FakeFramework::acknowledge(NodeIndex node, std::uint64_t seq) {

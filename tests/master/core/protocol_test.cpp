@@ -123,13 +123,11 @@ TEST_CASE("what is reserved or foreign is refused inside the life, which goes on
   node.enroll();
   one.subscribe();
   one.send<fb::Lend>({});
-  one.send<fb::Recall>({});
   one.send<fb::Update>({});
   node.send<fb::Accept>({});
-  REQUIRE(one.inside.size() == 3);
+  REQUIRE(one.inside.size() == 2);
   CHECK(one.inside[0].code == fb::RefusedCode::Unsupported);
-  CHECK(one.inside[1].code == fb::RefusedCode::Unsupported);
-  CHECK(one.inside[2].code == fb::RefusedCode::NotAllowed);
+  CHECK(one.inside[1].code == fb::RefusedCode::NotAllowed);
   REQUIRE(node.inside.size() == 1);
   CHECK(node.inside[0].code == fb::RefusedCode::NotAllowed);
   fb::RequestT standing;

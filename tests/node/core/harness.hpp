@@ -55,6 +55,7 @@ struct LaunchArgs {
   std::uint32_t member{};
   std::uint32_t node{5};
   std::optional<std::uint16_t> spec_place{};  // a wrong one, for tests
+  AttemptId after{};                          // not zero: follows it
 };
 
 struct SeenUpdate {
@@ -278,8 +279,15 @@ struct Harness {
       body.specs.push_back(std::move(spec));
       body.shapes.push_back(std::make_unique<fb::ShapeT>(to_shape_object(l.shape)));
       body.frameworks.push_back(l.framework.value());
+      std::uint16_t after = 0;
+      if constexpr (requires { body.predecessors; }) {
+        if (l.after != AttemptId{}) {
+          body.predecessors.push_back(to_fb(l.after));
+          after = static_cast<std::uint16_t>(body.predecessors.size());
+        }
+      }
       body.launches.emplace_back(to_fb(l.attempt), l.node, l.index, l.first_rank, l.ranks, 1U, l.member,
-                                 l.spec_place.value_or(place), place, place, std::uint16_t{0});
+                                 l.spec_place.value_or(place), place, place, after);
     }
     return body;
   }

@@ -44,6 +44,7 @@ class ScriptedMaster {
     std::uint32_t ranks{};
     std::uint32_t first_rank{};
     FrameBytes spec;
+    AttemptId after;                  // while queued
   };
 
   explicit ScriptedMaster(std::vector<Node> nodes);
@@ -66,6 +67,9 @@ class ScriptedMaster {
   std::map<AttemptId, Task> tasks;    // known, until their end is acknowledged
   std::map<AttemptId, int> launched;  // ever: how often
   std::vector<AttemptId> kills;
+  std::vector<AttemptId> recalls;
+  bool deaf_to_recalls{};             // they are noted, and nothing follows
+  std::size_t queued{};               // launches that were put in line
   std::vector<fb::WantedShapeT> wants;
   std::size_t accepts{};
   std::size_t largest_accept{};
@@ -79,6 +83,8 @@ class ScriptedMaster {
   void subscribe(const fb::Subscribe& subscribe);
   void accept(const fb::Accept& accept);
   void update(const AttemptId& id, bool masters_word);
+  bool put_in_line(const AttemptId& id, const AttemptId& after);
+  void move_up(const AttemptId& ended, const AttemptId& after, bool was_queued);
   void resend_unacknowledged();
   void answer_live(const fb::LiveTask& live, const std::string& node);
   [[nodiscard]] Resources free_of(std::uint32_t node) const;

@@ -63,7 +63,7 @@ std::vector<FrameBytes> ScriptedMaster::take_output() { return std::exchange(out
 Resources ScriptedMaster::free_of(std::uint32_t node) const {
   Resources free = nodes_[node].capacity;
   for (const auto& [id, task] : tasks) {
-    if (task.node == node && !is_terminal(task.state)) {
+    if (task.node == node && !is_terminal(task.state) && task.state != TaskState::queued) {
       free -= task.resources;
     }
   }
@@ -111,8 +111,22 @@ void ScriptedMaster::take(const FrameBytes& bytes) {
           const AttemptId id = from_fb(ref->attempt());
           kills.push_back(id);
           if (const auto task = tasks.find(id); task != tasks.end() && !is_terminal(task->second.state)) {
-            end_task(id, TaskState::killed, 143, TaskReason::kill_requested, 15);
+            if (task->second.state == TaskState::queued) {
+              end_task(id, TaskState::not_started, 0, TaskReason::kill_requested);
+            } else {
+              end_task(id, TaskState::killed, 143, TaskReason::kill_requested, 15);
+            }
           }
+        }
+      }
+      break;
+    case fb::Body::Recall:
+      for (const auto* ref : *f.body_as_Recall()->attempts()) {
+        const AttemptId id = from_fb(ref->attempt());
+        recalls.push_back(id);
+        if (const auto task = tasks.find(id);
+            !deaf_to_recalls && task != tasks.end() && task->second.state == TaskState::queued) {
+          end_task(id, TaskState::not_started, 0, TaskReason::recalled);
         }
       }
       break;
@@ -198,6 +212,7 @@ void ScriptedMaster::accept(const fb::Accept& accept) {
   fb::AcceptedT answer;
   answer.accept = accept.accept();
   std::map<std::uint32_t, Resources> have;
+  std::vector<AttemptId> out_of_line;
   for (const auto* ref : *accept.offers()) {
     const auto offer = offers_.find(from_fb(*ref));
     if (offer == offers_.end()) {
@@ -220,24 +235,77 @@ void ScriptedMaster::accept(const fb::Accept& accept) {
       Task task;
       task.node = launch->node();
       task.resources = *from_fb(*accept.shapes()->Get(launch->shape()));
-      REQUIRE(task.resources.fits_in(have[task.node]));
-      have[task.node] -= task.resources;
+      if (launch->after() == 0) {
+        REQUIRE(task.resources.fits_in(have[task.node]));
+        have[task.node] -= task.resources;
+      }
       task.index = launch->index();
       task.gang = launch->gang();
       task.ranks = launch->ranks();
       task.first_rank = launch->first_rank();
       const auto* data = accept.specs()->Get(launch->spec())->data();
       task.spec.assign(data->begin(), data->end());
-      tasks.emplace(id, std::move(task));
+      const Task& row = tasks.emplace(id, std::move(task)).first->second;
+      if (launch->after() != 0) {
+        const AttemptId after = from_fb(*accept.predecessors()->Get(launch->after() - 1U));
+        if (const auto before = tasks.find(after); before != tasks.end()) {
+          REQUIRE(before->second.node == row.node);
+          REQUIRE(before->second.resources == row.resources);
+        }
+        if (!put_in_line(id, after)) {
+          out_of_line.push_back(id);
+        }
+      }
     }
     for (const auto* ref : *accept.offers()) {
       offers_.erase(from_fb(*ref));
     }
   }
   out_.push_back(pack_frame<fb::Accepted>(head(), answer));
+  for (const AttemptId& id : out_of_line) {
+    update(id, true);
+    tasks.erase(id);
+  }
   if (answer.code == fb::RefusedCode::None && auto_run) {
     for (const auto* launch : *accept.launches()) {
-      run_task(from_fb(launch->attempt()));
+      const auto task = tasks.find(from_fb(launch->attempt()));
+      if (task != tasks.end() && task->second.state == TaskState::launching) {
+        run_task(task->first);
+      }
+    }
+  }
+}
+
+// False, with its end in the row, when there is nobody to follow.
+bool ScriptedMaster::put_in_line(const AttemptId& id, const AttemptId& after) {
+  Task& task = tasks.at(id);
+  const auto before = tasks.find(after);
+  if (before == tasks.end() || is_terminal(before->second.state)) {
+    task.state = TaskState::not_started;
+    task.reason = TaskReason::predecessor_ended;
+    return false;
+  }
+  for (const auto& [other, row] : tasks) {
+    INFO("two attempts follow " << to_string(after));
+    REQUIRE((row.state != TaskState::queued || row.after != after));
+  }
+  task.state = TaskState::queued;
+  task.after = after;
+  ++queued;
+  return true;
+}
+
+void ScriptedMaster::move_up(const AttemptId& ended, const AttemptId& after, bool was_queued) {
+  for (auto& [id, row] : tasks) {
+    if (row.state == TaskState::queued && row.after == ended) {
+      row.after = was_queued ? after : AttemptId{};
+      if (!was_queued) {
+        row.state = TaskState::launching;
+        if (auto_run) {
+          run_task(id);
+        }
+      }
+      return;
     }
   }
 }
@@ -265,12 +333,14 @@ void ScriptedMaster::run_task(const AttemptId& id) {
 void ScriptedMaster::end_task(const AttemptId& id, TaskState state, int exit_code, TaskReason reason, int signal) {
   Task& task = tasks.at(id);
   REQUIRE_FALSE(is_terminal(task.state));
+  const bool was_queued = task.state == TaskState::queued;
   task.state = state;
   task.exit_code = exit_code;
   task.reason = reason;
   task.signal = signal;
   task.seq = ++node_seq_[task.node];
   update(id, false);
+  move_up(id, task.after, was_queued);
   if (auto_offer) {
     offer();
   }
@@ -341,6 +411,7 @@ GangConfig Cluster::default_config() {
   config.framework = FrameworkId(7);
   config.seed = 42;
   config.owner_uid = 1000;
+  config.next_in_line = false;  // but where it is what a case is about
   return config;
 }
 
