@@ -138,7 +138,8 @@ void MasterCore::Impl::on_recall(Link& link, const fb::Frame& frame, const fb::R
     if (!task.is_none() && !is_terminal(tasks[task].state)) {
       recall_task(task);
     } else if (!task.is_none() || nodes.has(node)) {
-      reconcile_on(link.framework, {attempt, ref->boot()}, task.is_none() ? node : tasks[task].node);
+      reconcile_on({link.framework, frameworks[link.framework].incarnation, {attempt, ref->boot()}},
+                   task.is_none() ? node : tasks[task].node);
     } else {
       refuse_in_life(link, frame, fb::RefusedCode::UnknownNode, "node index " + std::to_string(node.value()),
                      "attempt " + to_string(attempt) + " is not known, nor is this node in this epoch");
