@@ -109,7 +109,14 @@ std::uint32_t GangCore::Impl::cancel_elements(Job& job, std::uint32_t first, std
         put_attempt(live.record);  // of a whole job, SetCancelled says it
       }
     }
-    kill_members(job, it->first, false);
+  }
+  // What waits in line goes first: it must not move up as those before it end.
+  for (const bool queued : {true, false}) {
+    for (auto it = job.live.lower_bound(first); it != job.live.end() && it->first <= last; ++it) {
+      if (it->second.queued == queued) {
+        kill_members(job, it->first, false);
+      }
+    }
   }
   queue.refresh(job);
   touch(job);

@@ -11,7 +11,6 @@ namespace {
 constexpr std::size_t kLaunchesPerAccept = 4096;
 constexpr std::size_t kSpecBytesPerAccept = 4U << 20U;
 constexpr Duration kDeclineFilter = Duration::from_ms(1000);
-constexpr Duration kLinePatience = Duration::from_ms(20);  // what is free comes as an offer by then
 
 }  // namespace
 
@@ -236,7 +235,7 @@ class GangCore::Impl::Pass {
       return;
     }
     Job& job = *g_.queue.find(*first);
-    if (job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - kLinePatience) {
+    if (job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - g_.config.line_patience) {
       return;
     }
     const Resources need = job.shape.need(job.shape.ntasks, g_.memory_per_cpu);

@@ -12,6 +12,9 @@ void SimGang::make_core() {
   config.first_incarnation = Incarnation(++starts_ << 32U);
   config.seed = cluster_.world().prng.next();
   config.owner_uid = kClusterUid;
+  if (config.seed % 2 == 0) {
+    config.line_patience = Duration();  // lines wherever they can be
+  }
   store_.on_gang_started();
   core_ = std::make_unique<gang::GangCore>(config, store_.state(), cluster_.world().clock(), defects_);
 }

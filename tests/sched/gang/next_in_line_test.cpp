@@ -109,7 +109,7 @@ TEST_CASE("no successor is launched while a job of another shape waits first, or
     (void)submit_array(c, 4);
     c.pump();
     c.advance(Duration::from_ms(30));
-    fb::JobSpecT wide = spec(4);
+    fb::JobSpecT wide = spec(2);
     wide.nodes_min = wide.nodes_max = 2;
     wide.cpus_per_task_milli = 4000;
     (void)c.submit(wide, 900);
