@@ -177,7 +177,8 @@ std::string NodeCore::status_text() const {
     case Impl::Phase::up: text += "registered"; break;
   }
   text += ", epoch " + std::to_string(core.memory.highest_epoch.value()) + ", " + std::to_string(core.book.live()) +
-          " tasks (" + std::to_string(core.book.queued()) + " queued), uses " + (core.book.used().is_zero() ? std::string("nothing") : to_string(core.book.used())) + ", " +
+          " tasks" + (core.book.queued() == 0 ? std::string() : " (" + std::to_string(core.book.queued()) + " in line)") +
+          ", uses " + (core.book.used().is_zero() ? std::string("nothing") : to_string(core.book.used())) + ", " +
           std::to_string(core.outbox.size()) + " updates unacknowledged";
   if (core.memory.drained) {
     text += ", drained";

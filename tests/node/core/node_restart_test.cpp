@@ -63,8 +63,8 @@ TEST_CASE("an agent that comes back takes its tasks over") {
   for (const SeenUpdate& u : h.updates) {
     REQUIRE(u.seq > seq_before);
   }
-  REQUIRE(h.updates[0].cpus == "0-1");
-  REQUIRE(h.updates[1].exit_code == 42);
+  REQUIRE(h.updates[0].exit_code == 42);  // ends first: what follows in a line comes after
+  REQUIRE(h.updates[1].cpus == "0-1");
   REQUIRE(h.core->status_text().find("uses cpus=5;") != std::string::npos);
 
   h.launch({{.attempt = AttemptId{3, 1}, .shape = shape_of(4)}});
