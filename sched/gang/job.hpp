@@ -81,6 +81,11 @@ struct Job {
   Instant not_before;                // after failed starts
   Instant asked_at = Instant::never();// when the master was first asked for room for it
   std::map<std::uint32_t, std::uint32_t> never_ran;  // tries that are proven never to have run, by ordinal; few
+  // What users call a try: those that never ran are none.
+  [[nodiscard]] std::uint32_t try_of_user(std::uint32_t ordinal, std::uint32_t try_number) const {
+    const auto found = never_ran.find(ordinal);
+    return try_number - (found == never_ran.end() ? 0 : found->second);
+  }
   std::string last_failed_start;
 };
 

@@ -297,11 +297,8 @@ class GangCore::Impl::Pass {
                               .after = tail.attempt});
   }
 
-  // To the user's program a try that never ran is none.
   [[nodiscard]] std::uint16_t spec_of(const Job& job, std::uint32_t ordinal, const LiveTry& live, AcceptGroup& group) {
-    const auto never_ran = job.never_ran.find(ordinal);
-    const std::uint32_t try_number =
-        live.record.try_number - (never_ran == job.never_ran.end() ? 0 : never_ran->second);
+    const std::uint32_t try_number = job.try_of_user(ordinal, live.record.try_number);
     const auto [spec, fresh] =
         group.spec_places.emplace(std::tuple(job.id, try_number, live.record.nodes),
                                   static_cast<std::uint16_t>(group.specs.size()));

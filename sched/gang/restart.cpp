@@ -53,7 +53,6 @@ void GangCore::Impl::load_job(const LoadedJob& loaded, Now now) {
     } else if (attempt.requeued) {
       job.elements.restore_retry(*ordinal, attempt.try_number + 1);
     } else {
-      job.never_ran.erase(*ordinal);
       job.elements.restore_ended(*ordinal, end_record_of(job, attempt));
       end_element(job, *ordinal, attempt);
     }

@@ -105,11 +105,11 @@ void GangCore::Impl::add_elements(const Job& job, const RowWish& wish, fb::JobRo
   for (std::uint32_t ordinal = first; ordinal < job.elements.size() && ordinal - first < limit; ++ordinal) {
     auto element = std::make_unique<fb::JobElementT>();
     element->index = indexes.index_of(ordinal);
-    const auto fill = [&element](const AttemptRecord& record) {
+    const auto fill = [&](const AttemptRecord& record) {
       element->reason = record.reason;
       element->exit_code = record.exit_code;
       element->signal = static_cast<std::uint8_t>(record.signal);
-      element->try_number = record.try_number;
+      element->try_number = job.try_of_user(ordinal, record.try_number);
       element->started_ns = record.started.ns();
       element->ended_ns = record.ended.ns();
       element->nodes = record.nodes;
@@ -135,7 +135,7 @@ void GangCore::Impl::add_elements(const Job& job, const RowWish& wish, fb::JobRo
       } else {
         element->exit_code = end->exit_code;
         element->signal = end->signal;
-        element->try_number = end->try_number;
+        element->try_number = job.try_of_user(ordinal, end->try_number);
         element->ended_ns = end->ended_ns;
         if (end->duration_ms != EndRecord::kNeverStarted) {
           element->started_ns = end->ended_ns - std::int64_t{end->duration_ms} * 1'000'000;
@@ -151,7 +151,7 @@ void GangCore::Impl::add_elements(const Job& job, const RowWish& wish, fb::JobRo
       }
     } else {
       element->state = JobState::Pending;
-      element->try_number = job.elements.next_try(ordinal);
+      element->try_number = job.try_of_user(ordinal, job.elements.next_try(ordinal));
     }
     for (const std::string& node : element->nodes) {
       const auto known = std::find_if(row.places.begin(), row.places.end(),

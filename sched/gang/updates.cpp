@@ -181,7 +181,6 @@ void GangCore::Impl::end_attempt(Job& job, std::uint32_t ordinal, Now now) {
     }
   } else {
     const EndRecord end = end_record_of(job, record);
-    job.never_ran.erase(ordinal);
     job.elements.end(ordinal, end);
     end_element(job, ordinal, record);
     job.failed_starts = 0;

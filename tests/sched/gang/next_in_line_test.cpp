@@ -214,6 +214,9 @@ TEST_CASE("an element that comes back from a line is tried again at once and cou
   }
   run_out(c);
   CHECK(c.state(id) == JobState::Completed);
+  for (const auto& element : c.row(id).elements) {
+    CHECK(element->try_number == 1);  // to its user it was tried once
+  }
 }
 
 TEST_CASE("a gang that restarts finds its elements in line and forms no line behind what it did not launch", "[gang]") {
