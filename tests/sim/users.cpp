@@ -46,13 +46,13 @@ fb::JobSpecT Users::draw_spec() {
     case 5: {  // an array
       const std::uint32_t first = static_cast<std::uint32_t>(prng.between(0, 3));
       const std::uint32_t step = static_cast<std::uint32_t>(prng.between(1, 2));
-      // Long ones form lines.
-      const std::uint32_t last = first + static_cast<std::uint32_t>(prng.percent(20) ? prng.between(40, 120) : prng.between(0, 24));
+      const bool is_long = prng.percent(20);  // those form lines
+      const std::uint32_t last = first + static_cast<std::uint32_t>(is_long ? prng.between(30, 60) : prng.between(0, 24));
       spec.array.emplace_back(first, last, step);
-      if (prng.percent(40)) {
+      if (!is_long && prng.percent(40)) {
         spec.array_throttle = static_cast<std::uint32_t>(prng.between(1, 6));
       }
-      if (prng.percent(30)) {
+      if (is_long || prng.percent(30)) {
         spec.cpus_per_task_milli = 500;
       }
       break;
