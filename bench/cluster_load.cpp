@@ -20,9 +20,9 @@
 #include "bench/load/load_cluster.hpp"
 #include "bench/load/master_process.hpp"
 #include "bench/raw/bare_links.hpp"
-#include "bench/raw/raw_zmq.hpp"
-#include "bench/raw/sampling.hpp"
+#include "wire/base/sampling.hpp"
 #include "wire/daemon/machine.hpp"
+#include "wire/socket/raw_zmq.hpp"
 
 namespace muster::bench {
 namespace {
@@ -222,7 +222,12 @@ Json run(const Arguments& a) {
   out["window"] = a.load.window;
   RawRoundTrip trip;
   if (!a.no_bare) {
-    trip = measure_round_trip("tcp", std::min(1.0, a.bare_seconds));
+    auto measured = measure_round_trip("tcp", std::min(1.0, a.bare_seconds));
+    if (!measured) {
+      std::fprintf(stderr, "cluster_load: %s\n", measured.error().text.c_str());
+      std::exit(1);
+    }
+    trip = *std::move(measured);
     out["bare_round_trip_p50_us"] = trip.p50_ms * 1e3;
     out["bare_round_trip_p99_us"] = trip.p99_ms * 1e3;
   }

@@ -16,14 +16,16 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "bench/gang_client.hpp"
-#include "bench/raw/raw_spawn.hpp"
-#include "bench/raw/raw_zmq.hpp"
+#include "sched/cli/gang_client.hpp"
+#include "wire/daemon/raw_spawn.hpp"
+#include "wire/socket/raw_zmq.hpp"
 
 extern char** environ;
 
 namespace muster::bench {
 namespace {
+
+using cli::GangClient;
 
 constexpr std::uint32_t kCpusPerNode = 64;
 
@@ -257,8 +259,8 @@ int run(const Options& options) {
     give_up("there is no program " + options.muster + "; name it with --muster");
   }
   nlohmann::ordered_json out;
-  const RawSpawn raw_spawn = measure_spawn(options.raw_seconds);
-  const RawRoundTrip raw_trip = measure_round_trip("ipc", options.raw_seconds);
+  const RawSpawn raw_spawn = need(measure_spawn(options.raw_seconds));
+  const RawRoundTrip raw_trip = need(measure_round_trip("ipc", options.raw_seconds));
   out["bare_spawn_per_second"] = raw_spawn.per_second_two_threads;
   out["bare_spawn_ms"] = raw_spawn.one_p50_ms;
   out["bare_round_trip_ms"] = raw_trip.p50_ms;

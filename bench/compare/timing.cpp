@@ -24,11 +24,14 @@
 #include <thread>
 #include <vector>
 
-#include "bench/raw/raw_spawn.hpp"
+#include "wire/base/sampling.hpp"
+#include "wire/daemon/raw_spawn.hpp"
 
 extern char** environ;
 
 namespace {
+
+using muster::seconds_now;
 
 [[noreturn]] void give_up(const std::string& text) {
   std::fprintf(stderr, "timing: %s\n", text.c_str());
@@ -53,8 +56,6 @@ void run(char** command) {
     give_up(std::string(command[0]) + " failed with status " + std::to_string(status));
   }
 }
-
-double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 void pause(std::mt19937& random, int most_ms) {
   usleep(static_cast<useconds_t>(std::uniform_int_distribution<int>(0, most_ms * 2000)(random)));
@@ -93,7 +94,11 @@ void print_starts(int count, int pause_ms, const char* fifo, char** command) {
 int main(int argc, char** argv) {
   const std::string_view what = argc > 1 ? argv[1] : "";
   if (what == "raw" && argc == 3) {
-    std::printf("%.1f\n", muster::bench::measure_spawn(number(argv[2], "seconds") * 3.0).per_second_two_threads);
+    const auto per_second = muster::measure_spawn_rate(2, number(argv[2], "seconds"));
+    if (!per_second) {
+      give_up(per_second.error().text);
+    }
+    std::printf("%.1f\n", *per_second);
   } else if (what == "repeat" && argc > 4) {
     std::mt19937 random(1);
     for (int i = number(argv[2], "count"); i > 0; --i) {

@@ -12,8 +12,8 @@
 #include <cstring>
 #include <memory>
 
-#include "bench/raw/sampling.hpp"
 #include "bench/raw/zmtp_stream.hpp"
+#include "wire/base/sampling.hpp"
 
 namespace muster::bench {
 namespace {

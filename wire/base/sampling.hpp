@@ -1,4 +1,4 @@
-// Time and percentiles for the raw limits.
+// Seconds and percentiles for measurements. Pure but for the clock.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace muster::bench {
+namespace muster {
 
 [[nodiscard]] inline double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -23,4 +23,4 @@ namespace muster::bench {
   return samples[at];
 }
 
-}  // namespace muster::bench
+}  // namespace muster

@@ -1,20 +1,19 @@
-#include "bench/raw/raw_zmq.hpp"
+#include "wire/socket/raw_zmq.hpp"
 
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
 #include <vector>
 #include <zmq.hpp>
 
-#include "bench/raw/sampling.hpp"
+#include "wire/base/sampling.hpp"
 
-namespace muster::bench {
+namespace muster {
 namespace {
 
 constexpr int kPollMs = 50;  // how soon a thread sees that it should end
@@ -62,19 +61,18 @@ struct Pair {
 };
 
 template <class F>
-auto or_exit(F measure) {
+auto guarded(F measure) -> Result<decltype(measure())> {
   try {
     return measure();
   } catch (const zmq::error_t& error) {
-    std::fprintf(stderr, "raw limits: ZeroMQ: %s\n", error.what());
-    std::exit(1);
+    return fail(Errc::io, std::string("bare ZeroMQ can't be measured: ") + error.what());
   }
 }
 
 }  // namespace
 
-RawRate measure_rate(const std::string& transport, std::size_t frame_bytes, double seconds) {
-  return or_exit([&] {
+Result<RawRate> measure_rate(const std::string& transport, std::size_t frame_bytes, double seconds) {
+  return guarded([&] {
     Pair pair(transport);
     std::atomic<bool> stop{false};
     std::thread sender([&] {
@@ -108,8 +106,8 @@ RawRate measure_rate(const std::string& transport, std::size_t frame_bytes, doub
   });
 }
 
-RawRoundTrip measure_round_trip(const std::string& transport, double seconds) {
-  return or_exit([&] {
+Result<RawRoundTrip> measure_round_trip(const std::string& transport, double seconds) {
+  return guarded([&] {
     Pair pair(transport);
     std::atomic<bool> stop{false};
     std::thread echo([&] {
@@ -140,8 +138,10 @@ RawRoundTrip measure_round_trip(const std::string& transport, double seconds) {
     }
     stop = true;
     echo.join();
-    return RawRoundTrip{sample_percentile(samples, 0.50), sample_percentile(samples, 0.99)};
+    RawRoundTrip trip{sample_percentile(samples, 0.50), sample_percentile(samples, 0.99), {}};
+    trip.samples_ms = std::move(samples);
+    return trip;
   });
 }
 
-}  // namespace muster::bench
+}  // namespace muster

@@ -4,8 +4,11 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
-namespace muster::bench {
+#include "wire/base/result.hpp"
+
+namespace muster {
 
 struct RawRate {
   double frames_per_second{};
@@ -15,13 +18,14 @@ struct RawRate {
 struct RawRoundTrip {
   double p50_ms{};
   double p99_ms{};
+  std::vector<double> samples_ms;  // in no order
 };
 
 // One DEALER sends frames of `frame_bytes` as fast as they go for `seconds`; counted where they arrive.
-// `transport` is "ipc" or "tcp". Ends the process with a message if sockets can't be made.
-[[nodiscard]] RawRate measure_rate(const std::string& transport, std::size_t frame_bytes, double seconds);
+// `transport` is "ipc" or "tcp". Errc::io if sockets can't be made.
+[[nodiscard]] Result<RawRate> measure_rate(const std::string& transport, std::size_t frame_bytes, double seconds);
 
 // One frame of 64 bytes there and back, one at a time.
-[[nodiscard]] RawRoundTrip measure_round_trip(const std::string& transport, double seconds);
+[[nodiscard]] Result<RawRoundTrip> measure_round_trip(const std::string& transport, double seconds);
 
-}  // namespace muster::bench
+}  // namespace muster
