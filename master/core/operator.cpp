@@ -105,7 +105,9 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
   out.http_port = config.http_port;
   out.uptime_ms = static_cast<std::uint64_t>((now.mono - start).ms());
   out.nodes_total = nodes.count();
-  out.frameworks_total = frameworks.count();
+  for (std::uint32_t at = 0; at < frameworks.count(); ++at) {
+    out.frameworks_total += frameworks[FrameworkIndex{at}].has_left() ? 0U : 1U;
+  }
   out.offers_total = ledger.count();
   out.tasks_total = tasks.count();
   const std::string_view name = text_of(query.name());
@@ -152,7 +154,7 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
       page(out, frameworks.count(), query.after(), limit, [&](std::uint32_t place) {
         const FrameworkIndex index{place};
         const FrameworkEntry& framework = frameworks[index];
-        if (!name.empty() && framework.name != name) {
+        if (framework.has_left() || (!name.empty() && framework.name != name)) {
           return false;
         }
         auto row = std::make_unique<fb::FrameworkRowT>();

@@ -60,6 +60,9 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
   refresh(next->frameworks, framework_marks, frameworks.count(), [&](std::uint32_t place, auto& rows) {
     const FrameworkIndex index{place};
     const FrameworkEntry& framework = frameworks[index];
+    if (framework.has_left()) {
+      return;
+    }
     FrameworkView& row = rows.emplace_back();
     row.id = framework.id;
     row.name = framework.name;

@@ -40,6 +40,8 @@ struct FrameworkEntry {
   std::uint32_t queued{};        // that wait in line
 
   [[nodiscard]] bool connected() const { return link.value() != 0; }
+  // Its row is kept, should it come back, but lists leave it out.
+  [[nodiscard]] bool has_left() const { return gone && tasks == 0 && queued == 0; }
 };
 
 class FrameworkTable {

@@ -377,6 +377,12 @@ TEST_CASE("a silent framework loses its offers after 5 s and, beyond its failove
   s.node.update(attempt(1), TaskState::killed);
   CHECK(s.node.acks.back().seq() == 2);  // nobody else will
   CHECK(s.cluster.an_operator().query(fb::Subject::Tasks).tasks.empty());
+  // It has left: lists leave it out until it comes back.
+  CHECK(s.cluster.an_operator().query(fb::Subject::Frameworks).frameworks.empty());
+  CHECK(s.cluster.an_operator().query(fb::Subject::Frameworks).frameworks_total == 0);
+  s.cluster.lose(s.one);
+  s.one.subscribe();
+  CHECK(s.cluster.an_operator().query(fb::Subject::Frameworks).frameworks.size() == 1);
 }
 
 TEST_CASE("a node that comes back smaller keeps what runs and offers nothing beyond its new size") {
