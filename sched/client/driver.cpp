@@ -49,6 +49,9 @@ class Driver {
     framework_.link_ = &link_;
     framework_.stopped_ = false;
     poller_.add(dealer_, 1);
+    if (options_.wake_fd >= 0) {
+      poller_.add_fd(options_.wake_fd, 2);
+    }
   }
   ~Driver() { framework_.link_ = nullptr; }
   Driver(const Driver&) = delete;
@@ -58,6 +61,7 @@ class Driver {
     const Instant give_up = clock_.now().mono + options_.connect_timeout;
     bool reached = false;
     for (;;) {
+      const Instant turn = options_.on_turn ? options_.on_turn(clock_.now()) : Instant::never();
       if (auto sent = send(); !sent) {
         return sent;
       }
@@ -70,7 +74,7 @@ class Driver {
         return fail(Errc::unreachable, "no master answers at " + dealer_.endpoint().to_string() +
                                            "; start a cluster with 'muster up', or set MUSTER_DIR");
       }
-      const Instant deadline = reached ? link_.next_timer() : std::min(link_.next_timer(), give_up);
+      const Instant deadline = std::min(turn, reached ? link_.next_timer() : std::min(link_.next_timer(), give_up));
       if (const auto events = poller_.wait(deadline); !events) {
         return tl::unexpected(events.error());
       }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,10 @@ struct DriverOptions {
   bool auto_acknowledge = true;
   // Errc::unreachable when no master has answered by then; later losses are waited out.
   Duration connect_timeout = Duration::from_seconds(10);
+  // For what is due at a time, or comes from elsewhere: called before every wait; returns when it wants to be called again
+  // at the latest. `wake_fd` ends a wait when it is readable, e.g. a SignalFd; `on_turn` reads it.
+  std::function<Instant(Now)> on_turn{};
+  int wake_fd = -1;
 };
 
 // Until framework.stop(). Errors name the endpoint and the way out.
