@@ -17,6 +17,7 @@ class Session;
 [[nodiscard]] int logs(Session& session, const LogsCommand& command);
 [[nodiscard]] int list(Session& session, const ListCommand& command);
 [[nodiscard]] int drain(Session& session, const DrainCommand& command);
+[[nodiscard]] int bench(Session& session, const BenchCommand& command);
 [[nodiscard]] int config(Session& session, const ConfigCommand& command);
 
 // These need no running cluster.

@@ -58,6 +58,7 @@ class Catalogue {
 void add_job_subcommands(Catalogue& catalogue);      // submit, run
 void add_queue_subcommands(Catalogue& catalogue);    // queue, job, wait, cancel, hold, release, logs
 void add_cluster_subcommands(Catalogue& catalogue);  // up, down, status, nodes, …
+void add_bench_subcommand(Catalogue& catalogue);
 
 // CLI11's help with long lines broken and no more than one blank line. Pure.
 [[nodiscard]] std::string tidy_help(const std::string& help);

@@ -159,6 +159,7 @@ void fill(Catalogue& catalogue) {
   add_job_subcommands(catalogue);
   add_queue_subcommands(catalogue);
   add_cluster_subcommands(catalogue);
+  add_bench_subcommand(catalogue);
   catalogue.add_common_options();
 }
 

@@ -117,11 +117,20 @@ struct UpCommand {
 struct DownCommand {
   std::optional<Duration> grace;
 };
+enum class BenchKind : std::uint8_t { latency, throughput, offers };
+struct BenchCommand {
+  BenchKind kind{};
+  std::optional<std::uint64_t> count;
+  bool busy{};                              // latency: beside jobs that turn over
+  bool separate{};                          // throughput: separate submits too
+  bool force{};                             // also while other jobs wait
+  std::string svg;                          // a file for the picture; empty: none
+};
 struct ConfigCommand {};
 struct VersionCommand {};
 
 using Command = std::variant<SubmitCommand, RunCommand, QueueCommand, JobCommand, WaitCommand, CancelCommand, HoldCommand,
-                             LogsCommand, ListCommand, DrainCommand, UpCommand, DownCommand, ConfigCommand,
+                             LogsCommand, ListCommand, DrainCommand, BenchCommand, UpCommand, DownCommand, ConfigCommand,
                              VersionCommand>;
 
 }  // namespace muster::cli

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "sched/cli/actions.hpp"
+#include "sched/cli/cluster_queries.hpp"
 #include "sched/cli/render_cluster.hpp"
 #include "sched/cli/session.hpp"
 #include "sched/cli/settings.hpp"
@@ -12,51 +13,13 @@
 namespace muster::cli {
 namespace {
 
-template <class Row>
-void move_rows(std::vector<std::unique_ptr<Row>>& from, std::vector<std::unique_ptr<Row>>& to) {
-  std::move(from.begin(), from.end(), std::back_inserter(to));
-}
-
-// All rows of a subject.
-Result<fb::OperatorReplyT> fetch(Session& session, fb::Subject subject, const std::string& name) {
-  auto master = session.master();
-  if (!master) {
-    return tl::unexpected(master.error());
-  }
-  fb::OperatorReplyT all;
-  std::uint64_t after = 0;
-  for (bool first = true;; first = false) {
-    fb::OperatorQueryT question;
-    question.subject = subject;
-    question.name = name;
-    question.after = after;
-    auto reply = (*master)->ask<fb::OperatorReply, fb::OperatorQuery>(std::move(question), session.deadline());
-    if (!reply) {
-      return reply;
-    }
-    const bool more = reply->more && reply->next_after != after;
-    after = reply->next_after;
-    if (first) {
-      all = *std::move(reply);
-    } else {
-      move_rows(reply->nodes, all.nodes);
-      move_rows(reply->frameworks, all.frameworks);
-      move_rows(reply->offers, all.offers);
-      move_rows(reply->tasks, all.tasks);
-    }
-    if (!more) {
-      return all;
-    }
-  }
-}
-
 int status(Session& session) {
-  auto reply = fetch(session, fb::Subject::Status, "");
+  auto reply = fetch_rows(session, fb::Subject::Status, "");
   if (!reply) {
     return complain(reply.error());
   }
   ClusterStatus status{.dir = session.place().dir, .master = *std::move(reply), .gang = std::nullopt, .gang_problem = ""};
-  auto nodes = fetch(session, fb::Subject::Nodes, "");
+  auto nodes = fetch_rows(session, fb::Subject::Nodes, "");
   if (!nodes) {
     return complain(nodes.error());
   }
@@ -80,7 +43,7 @@ int list(Session& session, const ListCommand& command) {
   if (command.subject == fb::Subject::Status) {
     return status(session);
   }
-  auto reply = fetch(session, command.subject, command.name);
+  auto reply = fetch_rows(session, command.subject, command.name);
   if (!reply) {
     return complain(reply.error());
   }

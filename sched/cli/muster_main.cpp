@@ -34,6 +34,7 @@ int act(const CommonOptions& common, const Command& command) {
     int operator()(const LogsCommand& c) const { return logs(session, c); }
     int operator()(const ListCommand& c) const { return list(session, c); }
     int operator()(const DrainCommand& c) const { return drain(session, c); }
+    int operator()(const BenchCommand& c) const { return bench(session, c); }
     int operator()(const ConfigCommand& c) const { return config(session, c); }
     int operator()(const UpCommand&) const { return kUsage; }
     int operator()(const DownCommand&) const { return kUsage; }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdio>
 #include <ctime>
 
 #include "wire/base/check.hpp"
@@ -83,6 +85,14 @@ std::string format_wall(WallTime time) {
 
 std::string counted(std::uint64_t n, std::string_view noun) {
   return std::to_string(n) + " " + std::string(noun) + (n == 1 ? "" : "s");
+}
+
+std::string three_digits(double value) {
+  const double size = std::abs(value);
+  const int whole = size > 0 ? static_cast<int>(std::floor(std::log10(size))) : 0;
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", size > 0 ? std::clamp(2 - whole, 0, 6) : 0, value);
+  return text.data();
 }
 
 bool is_before(std::string_view a, std::string_view b) {

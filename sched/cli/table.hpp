@@ -36,6 +36,8 @@ class TextTable {
 [[nodiscard]] std::string format_wall(WallTime time);
 // "1 job", "2 jobs".
 [[nodiscard]] std::string counted(std::uint64_t n, std::string_view noun);
+// Three significant digits, whole from 100 on: "0.0841", "4.21", "12.3", "1319".
+[[nodiscard]] std::string three_digits(double value);
 // Order of names as people count: n2 before n10.
 [[nodiscard]] bool is_before(std::string_view a, std::string_view b);
 // Words as a shell would need them: "sh -c 'echo x'".

@@ -139,4 +139,34 @@ TEST_CASE("every command has help with examples or exit codes") {
   CHECK_THAT(parse({"help", "exit-codes"}).error().text, Contains("130"));
 }
 
+TEST_CASE("bench takes a kind and what goes with it") {
+  const auto a = take<BenchCommand>({"bench", "latency"});
+  CHECK(a.kind == BenchKind::latency);
+  CHECK_FALSE(a.count);
+  CHECK_FALSE(a.busy);
+  CHECK(a.svg.empty());
+  const auto b = take<BenchCommand>({"bench", "--count", "20000", "throughput", "--separate", "--svg=x.svg", "--force"});
+  CHECK(b.kind == BenchKind::throughput);
+  CHECK(b.count == 20'000U);
+  CHECK(b.separate);
+  CHECK(b.force);
+  CHECK(b.svg == "x.svg");
+  CHECK(take<BenchCommand>({"bench", "latency", "--busy"}).busy);
+  CHECK(take<BenchCommand>({"bench", "offers", "--json"}).kind == BenchKind::offers);
+}
+
+TEST_CASE("bench refuses what it can't measure") {
+  CHECK_THAT(refusal({"bench"}), Contains("latency, throughput or offers"));
+  CHECK_THAT(refusal({"bench", "latncy"}), Contains("'latncy'") && Contains("did you mean latency?"));
+  CHECK_THAT(refusal({"bench", "quick"}), Contains("'quick' is not latency, throughput or offers"));
+  CHECK_THAT(refusal({"bench", "latency", "offers"}), Contains("offers"));
+  CHECK_THAT(refusal({"bench", "offers", "--count", "0"}), Contains("--count") && Contains("'0'"));
+  CHECK_THAT(refusal({"bench", "latency", "--count", "100001"}), Contains("100000"));
+  CHECK_THAT(refusal({"bench", "offers", "--count", "many"}), Contains("'many'"));
+  CHECK_THAT(refusal({"bench", "offers", "--busy"}), Contains("--busy is for latency"));
+  CHECK_THAT(refusal({"bench", "latency", "--separate"}), Contains("--separate is for throughput"));
+  CHECK_THAT(refusal({"bench", "latency", "--svg", ""}), Contains("--svg") && Contains("missing"));
+  CHECK_THAT(refusal({"bench", "latency", "--bussy"}), Contains("did you mean --busy?"));
+}
+
 }  // namespace muster::cli
