@@ -59,7 +59,11 @@ int bench(Session& session, const BenchCommand& command) {
       }
       return kInterrupted;
     }
-    return complain(report.error());
+    Error error = report.error();
+    if (error.code == Errc::unreachable && error.text.find("muster up") == std::string::npos) {
+      error.text += "; if a daemon has died, start it again: muster up" + session.place().hint();
+    }
+    return complain(error);
   }
   say(session.common().json ? json_of(*report).dump(2) + "\n" : render_bench(*report));
   if (!command.svg.empty()) {

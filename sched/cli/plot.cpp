@@ -17,6 +17,7 @@ constexpr double kLeft = 70;
 constexpr double kRight = 28;
 constexpr double kHead = 96;       // the words above
 constexpr double kInner = kWidth - kLeft - kRight;
+constexpr double kShortestSlice = 0.01;  // seconds
 constexpr const char* kGrid = "#e3e6ea";
 constexpr const char* kInk = "#2b2f36";
 constexpr const char* kPale = "#6b7280";
@@ -223,7 +224,8 @@ Rates rates_of(std::string label, std::vector<std::int64_t> events_ns) {
   }
   std::sort(events_ns.begin(), events_ns.end());
   const double seconds = std::max(1e-3, static_cast<double>(events_ns.back() - events_ns.front()) * 1e-9);
-  rates.slice_seconds = round_step(seconds / 20);
+  const double for_five_events = 5 * seconds / static_cast<double>(events_ns.size());
+  rates.slice_seconds = round_step(std::max({seconds / 20, for_five_events, kShortestSlice}));
   const auto slices = static_cast<std::size_t>(seconds / rates.slice_seconds);
   rates.per_second.assign(std::max<std::size_t>(1, slices), 0);
   for (const std::int64_t event : events_ns) {

@@ -38,7 +38,8 @@ struct Rates {
 [[nodiscard]] std::string plot_rates(const PlotWords& words, const std::vector<Rates>& series,
                                      const std::vector<PlotMark>& marks);
 
-// Events per second in slices of a round length, some 20 of them, from the first event on. What is left over at the end
+// Events per second in slices of a round length, some 20 of them or fewer so that few events don't look like many, from the
+// first event on. What is left over at the end
 // belongs to no slice. Instants are nanoseconds of one clock, in any order.
 [[nodiscard]] Rates rates_of(std::string label, std::vector<std::int64_t> events_ns);
 

@@ -233,7 +233,11 @@ TEST_CASE("rates over time count every event of a whole slice") {
     CHECK(rate == Approx(5000).epsilon(0.01));
   }
   CHECK(rates_of("none", {}).per_second.empty());
-  CHECK(rates_of("one", {5}).per_second.size() >= 1);
+  const Rates one = rates_of("one", {5});
+  CHECK(one.per_second == std::vector<double>{1 / one.slice_seconds});
+  CHECK(one.slice_seconds >= 0.01);
+  const Rates few = rates_of("few", {0, 1'000'000'000, 2'000'000'000, 10'000'000'000});
+  CHECK(few.slice_seconds >= 5);
 }
 
 }  // namespace muster::cli
