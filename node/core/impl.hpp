@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 
+#include "node/core/environment_cache.hpp"
 #include "node/core/executor_hub.hpp"
 #include "node/core/node_core.hpp"
 #include "node/core/output_index.hpp"
@@ -63,6 +64,7 @@ struct NodeCore::Impl {
 
   // ---- tasks
   CpuBinding binding;
+  EnvironmentCache environments;
   TaskBook book;
   StatusOutbox outbox;
   std::set<CpuKey> forgotten;      // ends acknowledged in this agent's life; bounded by forgotten_order

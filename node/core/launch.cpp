@@ -136,7 +136,7 @@ void NodeCore::Impl::begin(Task& task, const fb::LaunchEntry& entry, const fb::T
     rebind_pool(false);  // before this task starts on what was theirs
   }
   const SpawnNode node{config.name, config.endpoint, config.switch_user, config.enforce_memory, config.processes_max, binding};
-  task.start = plan_spawn(node, {task.key.framework, spec, entry, facts.shape, grant, park});
+  task.start = plan_spawn(node, {task.key.framework, spec, entry, facts.shape, grant, park, environments.of(spec)});
   task.start->agent_note = encode_note(facts);
   if (const JobOutput output = output_of(task.key.framework, spec, entry); outputs.put(output)) {
     output_records.push_back(encode_output(output));

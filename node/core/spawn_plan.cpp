@@ -26,13 +26,14 @@ constexpr std::array<std::string_view, 27> kVariables = {
 class Environment {
  public:
   void put(std::string_view name, std::string_view value) {
-    std::string line(name);
+    std::string line;
+    line.reserve(name.size() + 1 + value.size());
+    line += name;
     line += '=';
     line += value;
     lines_.push_back(std::move(line));
   }
   void put(std::string_view name, std::uint64_t value) { put(name, std::string_view(std::to_string(value))); }
-  void put_line(std::string_view line) { lines_.emplace_back(line); }
   [[nodiscard]] std::vector<std::string> take() { return std::move(lines_); }
 
  private:
@@ -48,15 +49,6 @@ std::vector<std::string> task_environment(const SpawnNode& node, const SpawnLaun
   const fb::TaskSpec& spec = launch.spec;
   const fb::LaunchEntry& entry = launch.entry;
   Environment env;
-  if (spec.environment() != nullptr) {
-    for (const auto* line : *spec.environment()) {
-      const std::string_view text = text_of(line);
-      const auto equals = text.find('=');
-      if (equals != std::string_view::npos && equals != 0 && !is_task_variable(text.substr(0, equals))) {
-        env.put_line(text);
-      }
-    }
-  }
   env.put("MUSTER_JOB_ID", job_id_text(spec, entry));
   env.put("MUSTER_JOB_NAME", text_of(spec.name()));
   env.put("MUSTER_SUBMIT_DIR", text_of(spec.working_directory()));
@@ -146,6 +138,7 @@ TaskStart plan_spawn(const SpawnNode& node, const SpawnLaunch& launch) {
   for (const auto* word : *spec.argv()) {
     start.argv.emplace_back(text_of(word));
   }
+  start.shared_environment = launch.environment;
   start.environment = task_environment(node, launch);
   start.working_directory = spec.working_directory() == nullptr ? "/" : text_of(spec.working_directory());
   start.stdin_path = absolute_path(text_of(spec.stdin_path()), start.working_directory);

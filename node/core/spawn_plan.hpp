@@ -1,7 +1,7 @@
 // spawn_plan: from a launch (TaskSpec + LaunchEntry) and the cpus granted to what the launcher starts:
 // environment, file names, bindings. Pure.
 //
-// The environment is the submitter's, without the variables that an outer job left in it, then ours:
+// The environment is the submitter's, without the variables that an outer job left in it (EnvironmentCache), then ours:
 //   MUSTER_JOB_ID (an array element's is A_a) MUSTER_JOB_NAME MUSTER_SUBMIT_DIR MUSTER_TRY MUSTER_NTASKS
 //   MUSTER_NODELIST (names, comma) MUSTER_NNODES MUSTER_NODE_NAME MUSTER_NODE_RANK MUSTER_LOCAL_NTASKS
 //   MUSTER_CPUS_PER_TASK MUSTER_MEM_BYTES (of the node's share)
@@ -38,6 +38,7 @@ struct SpawnLaunch {
   const Resources& shape;
   const CpuGrant& grant;
   bool park{};
+  SharedEnvironmentPtr environment;  // of the submitter (EnvironmentCache)
 };
 
 // What makes a launch impossible before anything is tried: one sentence, or "" when all is well.

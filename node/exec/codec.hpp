@@ -16,9 +16,11 @@ class ByteWriter {
  public:
   template <std::unsigned_integral T>
   void put(T value) {
+    char bytes[sizeof(T)];
     for (std::size_t i = 0; i < sizeof(T); ++i) {
-      out_.push_back(static_cast<char>(static_cast<std::uint8_t>(value >> (8U * i))));
+      bytes[i] = static_cast<char>(static_cast<std::uint8_t>(value >> (8U * i)));
     }
+    out_.append(bytes, sizeof(T));
   }
   void put_bool(bool value) { put(static_cast<std::uint8_t>(value ? 1 : 0)); }
   void put_i32(std::int32_t value) { put(static_cast<std::uint32_t>(value)); }

@@ -146,6 +146,7 @@ void Launcher::accept_agent() {
   }
   drop_agent();  // the newest agent is the one that counts
   agent_ = FrameStream(fd);
+  commands_ = CommandReader();
   agent_blocked_ = false;
   hello_due_ = true;
   watch(fd, EPOLLIN);
@@ -172,13 +173,15 @@ void Launcher::read_agent() {
     if (!*frame) {
       break;
     }
-    auto command = decode_command(**frame);
+    auto command = commands_.add(**frame);
     if (!command) {
       std::fprintf(stderr, "muster-launcher: %s\n", command.error().text.c_str());
       drop_agent();
       return;
     }
-    std::visit([this](auto& c) { on(c); }, *command);
+    if (*command) {
+      std::visit([this](auto& c) { on(c); }, **command);
+    }
   }
   if (!filled) {
     drop_agent();

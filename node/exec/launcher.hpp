@@ -21,6 +21,7 @@
 
 #include "node/exec/containment.hpp"
 #include "node/exec/frame_stream.hpp"
+#include "node/exec/launcher_codec.hpp"
 #include "node/exec/launcher_messages.hpp"
 #include "node/exec/process_scan.hpp"
 #include "node/exec/rank_spawn.hpp"
@@ -192,6 +193,7 @@ class Launcher {
   int listen_fd_{-1};
   int report_read_fd_{-1};
   FrameStream agent_;
+  CommandReader commands_;  // of this connection
   bool hello_due_{};
   bool agent_blocked_{};  // its socket is full: wait until it can be written
 

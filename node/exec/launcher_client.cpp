@@ -127,11 +127,11 @@ Result<LauncherClient> LauncherClient::connect(const Options& options) {
 }
 
 Status LauncherClient::queue(const LauncherCommand& command) {
-  auto frame = encode_frame(command);
-  if (!frame) {
-    return tl::unexpected(frame.error());
+  auto frames = writer_.frames_of(command);
+  if (!frames) {
+    return tl::unexpected(frames.error());
   }
-  stream_.queue(*frame);
+  stream_.queue(*frames);
   return {};
 }
 

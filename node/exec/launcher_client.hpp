@@ -48,6 +48,7 @@ class LauncherClient {
  private:
   explicit LauncherClient(int fd) : stream_(fd) {}
   FrameStream stream_;
+  CommandWriter writer_;
   MessageAssembler assembler_;
 };
 

@@ -1,5 +1,6 @@
 #include "node/exec/launcher_codec.hpp"
 
+#include <algorithm>
 #include <type_traits>
 
 namespace muster::node {
@@ -7,6 +8,9 @@ namespace {
 
 // Hello frames are cut at this size, well below the limit.
 constexpr std::size_t kHelloFrameBytes = std::size_t{1} << 20U;
+
+// Begins a hello: what the two programs say to each other is of this version.
+constexpr std::uint32_t kConversation = 0x6d750002;
 
 enum class CommandTag : std::uint8_t { start = 1, go, release, kill, signal, forget, rebind, fence, shutdown };
 enum class EventTag : std::uint8_t { parked = 1, started, ended, unkillable };
@@ -58,15 +62,43 @@ tl::unexpected<Error> malformed(const char* what) {
   return fail(Errc::malformed, std::string("launcher socket: ") + what);
 }
 
+Status check_size(const ByteWriter& out) {
+  if (out.size() - 4 > kFrameBytesMax) {
+    return fail(Errc::out_of_range, "start of a task takes " + std::to_string(out.size()) + " bytes, the limit is " +
+                                        std::to_string(kFrameBytesMax) + "; make its environment smaller");
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<std::string> encode_frame(const LauncherCommand& command) {
+Result<std::string> CommandWriter::frames_of(const LauncherCommand& command) {
+  std::string frames;
+  std::uint8_t place = 0;  // of the shared environment, from 1; 0 = none
+  if (const auto* start = std::get_if<command::Start>(&command); start != nullptr && start->task.shared_environment) {
+    const SharedEnvironmentPtr& shared = start->task.shared_environment;
+    auto sent = std::find_if(sent_.begin(), sent_.end(), [&](const Sent& s) { return s.environment == shared; });
+    if (sent == sent_.end()) {
+      sent = std::min_element(sent_.begin(), sent_.end(), [](const Sent& a, const Sent& b) { return a.used < b.used; });
+      ByteWriter out = begin_frame(FrameKind::environment);
+      out.put(static_cast<std::uint8_t>(sent - sent_.begin()));
+      out.put_strings(shared->lines());
+      if (auto fits = check_size(out); !fits) {
+        return tl::unexpected(fits.error());
+      }
+      frames = end_frame(out);
+      sent->environment = shared;
+    }
+    sent->used = ++uses_;
+    place = static_cast<std::uint8_t>(sent - sent_.begin() + 1);
+  }
   ByteWriter out = begin_frame(FrameKind::command);
   std::visit(
-      [&out](const auto& c) {
+      [&out, place](const auto& c) {
         using T = std::decay_t<decltype(c)>;
         if constexpr (std::is_same_v<T, command::Start>) {
           put_tag(out, CommandTag::start);
+          out.put(place);
           put_task(out, c.task, true);
         } else if constexpr (std::is_same_v<T, command::Shutdown>) {
           put_tag(out, CommandTag::shutdown);
@@ -101,16 +133,25 @@ Result<std::string> encode_frame(const LauncherCommand& command) {
         }
       },
       command);
-  if (out.size() - 4 > kFrameBytesMax) {
-    return fail(Errc::out_of_range, "start of a task takes " + std::to_string(out.size()) + " bytes, the limit is " +
-                                        std::to_string(kFrameBytesMax) + "; make its environment smaller");
+  if (auto fits = check_size(out); !fits) {
+    return tl::unexpected(fits.error());
   }
-  return end_frame(out);
+  return frames.empty() ? end_frame(out) : frames + end_frame(out);
 }
 
-Result<LauncherCommand> decode_command(std::string_view payload) {
+Result<std::optional<LauncherCommand>> CommandReader::add(std::string_view payload) {
   ByteReader in(payload);
-  if (in.get<std::uint8_t>() != static_cast<std::uint8_t>(FrameKind::command)) {
+  const auto kind = in.get<std::uint8_t>();
+  if (kind == static_cast<std::uint8_t>(FrameKind::environment)) {
+    const auto place = in.get<std::uint8_t>();
+    auto shared = std::make_shared<const SharedEnvironment>(in.get_strings());
+    if (!in.finished() || place >= environments_.size()) {
+      return malformed("an environment does not verify");
+    }
+    environments_[place] = std::move(shared);
+    return std::optional<LauncherCommand>{};
+  }
+  if (kind != static_cast<std::uint8_t>(FrameKind::command)) {
     return malformed("not a command");
   }
   const auto tag = static_cast<CommandTag>(in.get<std::uint8_t>());
@@ -120,7 +161,16 @@ Result<LauncherCommand> decode_command(std::string_view payload) {
     return c;
   };
   switch (tag) {
-    case CommandTag::start: command = command::Start{get_task(in)}; break;
+    case CommandTag::start: {
+      const auto place = in.get<std::uint8_t>();
+      command::Start start{get_task(in)};
+      if (place > environments_.size() || (place != 0 && environments_[place - 1U] == nullptr)) {
+        return malformed("a task has an environment that was never sent");
+      }
+      start.task.shared_environment = place == 0 ? nullptr : environments_[place - 1U];
+      command = std::move(start);
+      break;
+    }
     case CommandTag::go: command = with_attempt(command::Go{}); break;
     case CommandTag::release: command = with_attempt(command::Release{}); break;
     case CommandTag::forget: command = with_attempt(command::Forget{}); break;
@@ -150,7 +200,7 @@ Result<LauncherCommand> decode_command(std::string_view payload) {
   if (!in.finished()) {
     return malformed("a command does not verify");
   }
-  return command;
+  return std::optional(std::move(command));
 }
 
 std::string encode_frame(const LauncherEvent& event) {
@@ -182,6 +232,7 @@ std::string encode_frame(const LauncherEvent& event) {
 
 std::string encode_hello_begin(const LauncherHello& hello) {
   ByteWriter out = begin_frame(FrameKind::hello_begin);
+  out.put(kConversation);
   out.put_string(hello.boot_id);
   out.put_string(hello.containment);
   out.put_strings(hello.not_enforced);
@@ -265,6 +316,10 @@ Result<std::optional<LauncherMessage>> MessageAssembler::add(std::string_view pa
       return LauncherMessage(std::move(*event));
     }
     case FrameKind::hello_begin: {
+      if (in.get<std::uint32_t>() != kConversation) {
+        return fail(Errc::conflict, "the node's running launcher is of another version of muster: drain the node with the "
+                                    "version that started it, and start this one when its tasks have ended");
+      }
       LauncherHello hello;
       hello.boot_id = in.get_string();
       hello.containment = in.get_string();
@@ -297,7 +352,8 @@ Result<std::optional<LauncherMessage>> MessageAssembler::add(std::string_view pa
       hello_.reset();
       return message;
     }
-    case FrameKind::command: break;
+    case FrameKind::command:
+    case FrameKind::environment: break;
   }
   return malformed("unknown frame");
 }

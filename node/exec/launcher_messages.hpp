@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "node/exec/shared_environment.hpp"
 #include "wire/base/ids.hpp"
 #include "wire/base/time.hpp"
 #include "wire/base/units.hpp"
@@ -39,7 +40,8 @@ struct TaskStart {
   JobId job;
   std::string name;                     // of the job, for people
   std::vector<std::string> argv;        // argv[0] is searched in the environment's PATH when it has no '/'
-  std::vector<std::string> environment; // "NAME=value"
+  SharedEnvironmentPtr shared_environment;  // null: nothing is shared
+  std::vector<std::string> environment; // "NAME=value", appended to the shared one (later wins)
   std::string working_directory;
   std::string stdin_path;               // "" = /dev/null
   std::uint32_t uid{};

@@ -18,6 +18,7 @@ namespace muster::node {
 namespace {
 
 void drop_environment(TaskStart& task) {
+  task.shared_environment.reset();
   std::vector<std::string>().swap(task.environment);
   for (RankStart& rank : task.ranks) {
     std::vector<std::string>().swap(rank.environment);
@@ -263,8 +264,9 @@ void Launcher::on_report(const SpawnReport& report) {
   }
   StartFailure failure =
       describe_start_failure(start, start.ranks[report.rank_index], report.step, report.errno_value,
-                             search_path(merge_environment(start.environment,
-                                                           start.ranks[report.rank_index].environment, {})));
+                             ProcessEnvironment(start.shared_environment, start.environment,
+                                                start.ranks[report.rank_index].environment, {})
+                                 .search_path());
   if (report.step == SpawnStep::exec) {
     // The gate was open: ranks beside it may have begun. How the task ends is said in finish().
     rank.exec_failed = true;

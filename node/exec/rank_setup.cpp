@@ -4,15 +4,11 @@
 
 #include <algorithm>
 #include <climits>
-#include <string_view>
-#include <unordered_map>
 
 #include "node/exec/run_log.hpp"
 
 namespace muster::node {
 namespace {
-
-constexpr const char* kDefaultPath = "/usr/local/bin:/usr/bin:/bin";
 
 // Every place where the command may be; searched by the child, as the user and in the directory of the task.
 std::vector<std::string> places_of(const std::string& command, const std::string& path) {
@@ -49,17 +45,13 @@ std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, const Ran
   }
   setup->switch_user = task.switch_user && (::geteuid() == 0 || task.uid != ::geteuid());
   setup->supplementary_groups = spawn.supplementary_groups;
-  setup->environment_texts =
-      merge_environment(task.environment, rank.environment, attempt_marker(settings.launcher_id, task));
-  for (std::string& entry : setup->environment_texts) {
-    setup->environment.push_back(entry.data());
-  }
-  setup->environment.push_back(nullptr);
+  setup->environment = ProcessEnvironment(task.shared_environment, task.environment, rank.environment,
+                                          attempt_marker(settings.launcher_id, task));
   for (const std::string& argument : task.argv) {
     setup->arguments.push_back(const_cast<char*>(argument.c_str()));
   }
   setup->arguments.push_back(nullptr);
-  setup->commands = places_of(task.argv.front(), search_path(setup->environment_texts));
+  setup->commands = places_of(task.argv.front(), setup->environment.search_path());
   if (spawn.gate_fd < 0) {
     setup->started_record = run_log::encode_started(task.framework, task.attempt, WallTime(),
                                                     {RankProcess{rank.rank, 0, 0}}, spawn.group.directory());
@@ -72,42 +64,6 @@ std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, const Ran
 std::string attempt_marker(const std::string& launcher_id, const TaskStart& task) {
   return "MUSTER_ATTEMPT_KEY=" + launcher_id + ":" + std::to_string(task.framework.value()) + ":" +
          std::to_string(task.attempt.hi) + ":" + std::to_string(task.attempt.lo);
-}
-
-std::vector<std::string> merge_environment(const std::vector<std::string>& task, const std::vector<std::string>& rank,
-                                           std::string marker) {
-  std::vector<std::string> merged;
-  merged.reserve(task.size() + rank.size() + 1);
-  std::unordered_map<std::string, std::size_t> places;
-  auto add = [&](const std::string& entry) {
-    const std::size_t equals = entry.find('=');
-    if (equals == std::string::npos || equals == 0 || entry.find('\0') != std::string::npos) {
-      return;
-    }
-    auto [it, is_new] = places.try_emplace(entry.substr(0, equals), merged.size());
-    if (is_new) {
-      merged.push_back(entry);
-    } else {
-      merged[it->second] = entry;
-    }
-  };
-  for (const std::string& entry : task) {
-    add(entry);
-  }
-  for (const std::string& entry : rank) {
-    add(entry);
-  }
-  add(marker);
-  return merged;
-}
-
-std::string search_path(const std::vector<std::string>& environment) {
-  for (const std::string& entry : environment) {
-    if (entry.starts_with("PATH=")) {
-      return entry.substr(5);
-    }
-  }
-  return kDefaultPath;
 }
 
 }  // namespace muster::node

@@ -53,8 +53,7 @@ struct RankSetup {
   std::vector<unsigned long> cpu_mask;  // empty = no binding
   std::vector<gid_t> supplementary_groups;
   bool switch_user{};
-  std::vector<std::string> environment_texts;
-  std::vector<char*> environment;
+  ProcessEnvironment environment;
   std::vector<char*> arguments;
   std::vector<std::string> commands;  // where argv[0] may be, in order
   std::string started_record;         // with room for what only the child knows
@@ -79,11 +78,5 @@ struct RankSpawn {
 
 // "MUSTER_ATTEMPT_KEY=<launcher>:<framework>:<attempt>"
 [[nodiscard]] std::string attempt_marker(const std::string& launcher_id, const TaskStart& task);
-
-// The environment that a rank gets: one entry per name, later ones win, the marker last. Pure.
-[[nodiscard]] std::vector<std::string> merge_environment(const std::vector<std::string>& task,
-                                                         const std::vector<std::string>& rank, std::string marker);
-// PATH in the environment, or the system's default. Pure.
-[[nodiscard]] std::string search_path(const std::vector<std::string>& environment);
 
 }  // namespace muster::node

@@ -58,7 +58,7 @@ class Child {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::execve(command_, setup_.arguments.data(), setup_.environment.data());
+    ::execve(command_, setup_.arguments.data(), setup_.environment.pointers());
     give_up(SpawnStep::exec, errno);
   }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "node/core/agent_note.hpp"
+#include "node/core/environment_cache.hpp"
 #include "node/core/file_pattern.hpp"
 #include "node/core/spawn_plan.hpp"
 
@@ -34,13 +35,15 @@ struct Plan {
     shape.memory_bytes = 512;
     const CpuBinding binding(kFour, {0, 1});
     return plan_spawn({"n1", "ipc:///x/job", false, false, 500, binding},
-                      {FrameworkId(3), **read, entry, shape, grant, false});
+                      {FrameworkId(3), **read, entry, shape, grant, false, EnvironmentCache().of(**read)});
   }
 };
 
-std::string value(const std::vector<std::string>& env, const std::string& name) {
+std::string value(const TaskStart& start, const std::string& name) {
   std::string found = "(unset)";
-  for (const std::string& line : env) {
+  std::vector<std::string> lines = start.shared_environment->lines();
+  lines.insert(lines.end(), start.environment.begin(), start.environment.end());
+  for (const std::string& line : lines) {
     if (line.rfind(name + "=", 0) == 0) {
       REQUIRE(found == "(unset)");  // said once
       found = line.substr(name.size() + 1);
@@ -110,12 +113,11 @@ TEST_CASE("ranks see where they are") {
                          Row{"MUSTER_RANK", "(unset)"}, Row{"MUSTER_ARRAY_INDEX", "(unset)"},
                          Row{"MUSTER_EXECUTOR_TOKEN", "(unset)"}}) {
     INFO(row.name);
-    CHECK(value(start.environment, row.name) == row.value);
+    CHECK(value(start, row.name) == row.value);
   }
   REQUIRE(start.ranks.size() == 2);
-  CHECK(value(start.ranks[1].environment, "MUSTER_RANK") == "5");
-  CHECK(value(start.ranks[1].environment, "MUSTER_LOCAL_RANK") == "1");
-  CHECK(value(start.ranks[1].environment, "MUSTER_CPUS") == "1");
+        CHECK(start.ranks[1].environment ==
+        std::vector<std::string>{"MUSTER_RANK=5", "MUSTER_LOCAL_RANK=1", "MUSTER_CPUS=1"});
   CHECK(start.ranks[1].cpus == std::vector<std::uint32_t>{1});
   CHECK(start.argv == std::vector<std::string>{"./app", "-x"});
   CHECK_FALSE(start.truncate_output);  // a second try appends
@@ -140,7 +142,7 @@ TEST_CASE("array elements and executors get their variables") {
                          Row{"MUSTER_EXECUTOR_TOKEN", "0000000000000abc0000000000000001"},
                          Row{"MUSTER_FRAMEWORK", "3"}, Row{"MUSTER_ATTEMPT", "65537:2"}}) {
     INFO(row.name);
-    CHECK(value(start.environment, row.name) == row.value);
+    CHECK(value(start, row.name) == row.value);
   }
   CHECK(start.ranks[0].stdout_path == "/home/u/muster-12_7.out");
   CHECK(start.truncate_output);

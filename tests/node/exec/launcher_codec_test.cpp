@@ -68,6 +68,34 @@ event::Ended full_end() {
 
 std::string_view payload(const std::string& frame) { return std::string_view(frame).substr(4); }
 
+std::string encode(const LauncherCommand& command) {
+  auto frames = CommandWriter().frames_of(command);
+  REQUIRE(frames);
+  return *frames;
+}
+
+// As the launcher reads it. Nothing: refused, or no command.
+std::optional<LauncherCommand> decode(std::string_view bytes, CommandReader reader = {}) {
+  auto command = reader.add(bytes);
+  return command ? *command : std::nullopt;
+}
+
+// Frames without their lengths.
+std::vector<std::string> payloads_of(std::string_view frames) {
+  std::vector<std::string> payloads;
+  while (!frames.empty()) {
+    REQUIRE(frames.size() > 4);
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      length |= std::size_t{static_cast<std::uint8_t>(frames[i])} << (8 * i);
+    }
+    REQUIRE(frames.size() >= 4 + length);
+    payloads.emplace_back(frames.substr(4, length));
+    frames.remove_prefix(4 + length);
+  }
+  return payloads;
+}
+
 }  // namespace
 
 TEST_CASE("crc32c gives the published values") {
@@ -77,43 +105,81 @@ TEST_CASE("crc32c gives the published values") {
 }
 
 TEST_CASE("commands come out of the codec as they went in") {
-  const auto start = encode_frame(LauncherCommand(command::Start{full_task()}));
-  REQUIRE(start);
-  auto decoded = decode_command(payload(*start));
+  const std::string start = encode(command::Start{full_task()});
+  auto decoded = decode(payload(start));
   REQUIRE(decoded);
   REQUIRE(std::holds_alternative<command::Start>(*decoded));
   CHECK(same(std::get<command::Start>(*decoded).task, full_task()));
 
   const FrameworkId framework(8);
   const AttemptId attempt{9, 10};
-  const auto kill = encode_frame(LauncherCommand(command::Kill{framework, attempt, 12, 4000}));
-  decoded = decode_command(payload(*kill));
+  const std::string kill = encode(command::Kill{framework, attempt, 12, 4000});
+  decoded = decode(payload(kill));
   REQUIRE(decoded);
   CHECK(std::get<command::Kill>(*decoded).signal == 12);
   CHECK(std::get<command::Kill>(*decoded).grace_ms == 4000);
   CHECK(std::get<command::Kill>(*decoded).attempt == attempt);
-  const auto rebind = encode_frame(LauncherCommand(command::Rebind{framework, attempt, {1, 5}}));
-  decoded = decode_command(payload(*rebind));
+  const std::string rebind = encode(command::Rebind{framework, attempt, {1, 5}});
+  decoded = decode(payload(rebind));
   REQUIRE(decoded);
   CHECK(std::get<command::Rebind>(*decoded).cpus == std::vector<std::uint32_t>{1, 5});
   CHECK(std::get<command::Rebind>(*decoded).attempt == attempt);
-  const auto fence = encode_frame(LauncherCommand(command::Fence{Instant::from_ns(-77)}));
-  decoded = decode_command(payload(*fence));
+  const std::string fence = encode(command::Fence{Instant::from_ns(-77)});
+  decoded = decode(payload(fence));
   REQUIRE(decoded);
   CHECK(std::get<command::Fence>(*decoded).at == Instant::from_ns(-77));
   for (const LauncherCommand& command : std::vector<LauncherCommand>{command::Go{framework, attempt}, command::Release{framework, attempt},
                                          command::Signal{framework, attempt, 10}, command::Forget{framework, attempt},
                                          command::Shutdown{true}, command::Fence{Instant::from_ns(5)}}) {
-    decoded = decode_command(payload(*encode_frame(command)));
+    decoded = decode(payload(encode(command)));
     REQUIRE(decoded);
     CHECK(decoded->index() == command.index());
   }
 }
 
+TEST_CASE("a shared environment travels once, and again when others have taken its place") {
+  // Method: tasks of more jobs than a connection remembers, each twice; one reader takes all frames in order.
+  CommandWriter writer;
+  CommandReader reader;
+  std::vector<SharedEnvironmentPtr> shared;
+  for (std::size_t i = 0; i <= kEnvironmentsMax; ++i) {
+    shared.push_back(std::make_shared<const SharedEnvironment>(std::vector{"N=" + std::to_string(i), std::string("A=b")}));
+  }
+  const auto frames_for = [&](std::size_t i) {
+    TaskStart task = full_task();
+    task.shared_environment = shared[i];
+    const std::vector<std::string> payloads = payloads_of(*writer.frames_of(command::Start{task}));
+    for (const std::string& bytes : payloads) {
+      const auto command = reader.add(bytes);
+      REQUIRE(command);
+      CHECK(command->has_value() == (&bytes == &payloads.back()));
+      if (*command) {
+        const auto& got = std::get<command::Start>(**command).task;
+        CHECK(same(got, task));
+        CHECK(got.shared_environment->lines() == shared[i]->lines());
+      }
+    }
+    return payloads.size();
+  };
+  for (std::size_t i = 0; i < kEnvironmentsMax; ++i) {
+    CHECK(frames_for(i) == 2);
+    CHECK(frames_for(i) == 1);
+  }
+  CHECK(frames_for(0) == 1);
+  CHECK(frames_for(kEnvironmentsMax) == 2);  // takes the place of the one that was used longest ago
+  CHECK(frames_for(0) == 1);
+  CHECK(frames_for(1) == 2);
+
+  TaskStart task = full_task();
+  task.shared_environment = shared[0];
+  const auto payloads = payloads_of(encode(command::Start{task}));
+  CHECK(!CommandReader().add(payloads.back()));  // on another connection it was never sent
+}
+
 TEST_CASE("a command larger than a frame is refused where it is made") {
   TaskStart task = full_task();
   task.environment.assign(17, "X=" + std::string(1 << 20, 'x'));
-  const auto frame = encode_frame(LauncherCommand(command::Start{task}));
+  const auto frame = CommandWriter().frames_of(LauncherCommand(command::Start{task}));
   REQUIRE(!frame);
   CHECK(frame.error().code == Errc::out_of_range);
 }
@@ -164,11 +230,20 @@ TEST_CASE("events and hellos come out of the codec as they went in, a large hell
   CHECK(out.tasks.back().end.exit_code == 137);
 }
 
+TEST_CASE("a launcher of another version is named as such") {
+  std::string hello(payload(encode_hello_begin({})));
+  hello[1] = static_cast<char>(hello[1] + 1);
+  MessageAssembler assembler;
+  const auto message = assembler.add(hello);
+  REQUIRE_FALSE(message);
+  CHECK(message.error().text.find("another version of muster") != std::string::npos);
+}
+
 TEST_CASE("truncated, changed and random frames are refused or harmless") {
   std::mt19937_64 random(20240607);
   std::vector<std::string> payloads;
-  payloads.emplace_back(payload(*encode_frame(LauncherCommand(command::Start{full_task()}))));
-  payloads.emplace_back(payload(*encode_frame(LauncherCommand(command::Kill{FrameworkId(1), {2, 3}, 4, 5}))));
+  payloads.emplace_back(payload(encode(command::Start{full_task()})));
+  payloads.emplace_back(payload(encode(command::Kill{FrameworkId(1), {2, 3}, 4, 5})));
   payloads.emplace_back(payload(encode_frame(LauncherEvent(full_end()))));
   RecoveredTask task;
   task.task = full_task();
@@ -176,7 +251,7 @@ TEST_CASE("truncated, changed and random frames are refused or harmless") {
   for (const std::string& good : payloads) {
     for (std::size_t length = 0; length < good.size(); ++length) {
       const std::string_view cut = std::string_view(good).substr(0, length);
-      CHECK(!decode_command(cut));
+      CHECK(!decode(cut));
       MessageAssembler assembler;
       (void)assembler.add(payload(encode_hello_begin({})));
       CHECK(!assembler.add(cut));
@@ -186,7 +261,7 @@ TEST_CASE("truncated, changed and random frames are refused or harmless") {
       for (int change = 0; change < 1 + i % 4; ++change) {
         bad[random() % bad.size()] = static_cast<char>(random());
       }
-      (void)decode_command(bad);
+      (void)decode(bad);
       MessageAssembler assembler;
       (void)assembler.add(payload(encode_hello_begin({})));
       (void)assembler.add(bad);
@@ -198,9 +273,9 @@ TEST_CASE("truncated, changed and random frames are refused or harmless") {
       c = static_cast<char>(random());
     }
     if (!noise.empty()) {
-      noise[0] = static_cast<char>(random() % 7);
+      noise[0] = static_cast<char>(random() % 8);
     }
-    (void)decode_command(noise);
+    (void)decode(noise);
     MessageAssembler assembler;
     (void)assembler.add(payload(encode_hello_begin({})));
     (void)assembler.add(noise);
@@ -214,10 +289,8 @@ TEST_CASE("the frame stream passes large frames through a small socket and refus
   FrameStream reader(fds[1]);
   TaskStart task = full_task();
   task.environment = {"BIG=" + std::string(3'000'000, 'y')};
-  const auto frame = encode_frame(LauncherCommand(command::Start{task}));
-  REQUIRE(frame);
-  writer.queue(*frame);
-  writer.queue(*encode_frame(LauncherCommand(command::Shutdown{false})));
+  writer.queue(encode(command::Start{task}));
+  writer.queue(encode(command::Shutdown{false}));
   std::size_t got = 0;
   for (int i = 0; i < 10'000 && got < 2; ++i) {
     REQUIRE(writer.flush());
@@ -228,7 +301,7 @@ TEST_CASE("the frame stream passes large frames through a small socket and refus
       if (!*next) {
         break;
       }
-      const auto decoded = decode_command(**next);
+      const auto decoded = decode(**next);
       REQUIRE(decoded);
       CHECK(decoded->index() == (got == 0 ? 0U : LauncherCommand(command::Shutdown{}).index()));
       ++got;
