@@ -70,6 +70,7 @@ struct NodeCore::Impl {
   std::set<CpuKey> forgotten;      // ends acknowledged in this agent's life; bounded by forgotten_order
   std::deque<CpuKey> forgotten_order;
   Instant gather_until = Instant::never();  // updates wait that long for company
+  std::size_t gathered_ends{};
 
   // ---- the launcher
   bool launcher_up{};

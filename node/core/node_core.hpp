@@ -46,8 +46,9 @@ struct NodeConfig {
   Duration prepare_silence = Duration::from_seconds(3);
   Duration kill_grace = Duration::from_seconds(5);       // where neither the task nor the kill says one
   std::uint32_t updates_in_flight_max = 4096;            // unacknowledged updates sent, per framework
-  // While tasks wait in line here, nobody waits for a freed slot: updates may gather this long before they leave.
-  Duration updates_gather = Duration::from_ms(2);
+  // While tasks wait in line here, nobody waits for a freed slot: updates may gather this long before they leave, and
+  // no longer than until half as many have ended as wait.
+  Duration updates_gather = Duration::from_ms(8);
 };
 
 // What the node keeps on its own disk besides the run log.

@@ -104,9 +104,10 @@ void NodeCore::Impl::flush_link(Now now, NodeOutputs& out) {
 void NodeCore::Impl::flush_updates(Now now, NodeOutputs& out) {
   if (!outbox.has_unsent()) {
     gather_until = Instant::never();
+    gathered_ends = 0;
     return;
   }
-  if (book.queued() > 0) {
+  if (book.queued() > 2 * gathered_ends) {
     if (gather_until == Instant::never()) {
       gather_until = now.mono + config.updates_gather;
     }
@@ -115,6 +116,7 @@ void NodeCore::Impl::flush_updates(Now now, NodeOutputs& out) {
     }
   }
   gather_until = Instant::never();
+  gathered_ends = 0;
   while (has_credit()) {
     const auto due = outbox.take(kRecordsPerFrameMax);
     if (due.empty()) {

@@ -1,5 +1,5 @@
 // Goal: a task in line starts when, and only when, nothing of what it follows is left, on the same cpus.
-// Method: NodeCore between a fake master and a fake launcher; updates may gather for 2 ms while a task is queued.
+// Method: NodeCore between a fake master and a fake launcher; updates may gather for 8 ms while tasks are queued.
 #include "tests/node/core/harness.hpp"
 
 using namespace muster;
@@ -25,7 +25,7 @@ struct Line : Harness {
   void follow(const AttemptId& attempt, const AttemptId& after) {
     launch({{.attempt = attempt, .shape = shape_of(2), .after = after}});
   }
-  void gathered() { run_for(Duration::from_ms(3)); }
+  void gathered() { run_for(Duration::from_ms(9)); }
   [[nodiscard]] std::vector<SeenUpdate> updates_of(const AttemptId& attempt) const {
     std::vector<SeenUpdate> out;
     std::copy_if(updates.begin(), updates.end(), std::back_inserter(out),
@@ -63,18 +63,28 @@ TEST_CASE("a successor starts on its predecessor's cpus in the moment that it ha
   CHECK(h.updates_of(kA)[0].seq < h.updates_of(kB)[0].seq);
 }
 
-TEST_CASE("updates gather for two milliseconds while a task waits in line, and not otherwise") {
+TEST_CASE("updates gather while tasks wait in line: for milliseconds, or until half as many have ended as wait") {
+  const AttemptId kE{1, 5};
+  const AttemptId kF{1, 6};
   Line h;
   h.follow(kB, kA);
   h.follow(kC, kB);
+  h.follow(kD, kC);
+  h.follow(kE, kD);
+  h.follow(kF, kE);
   h.ended(kA);
   h.started(kB);
   CHECK(h.updates.empty());
-  CHECK(h.core->next_timer() <= h.now.mono + Duration::from_ms(2));
+  CHECK(h.core->next_timer() <= h.now.mono + Duration::from_ms(8));
   h.gathered();
   CHECK(h.updates.size() == 2);
-  h.ended(kB);  // C's turn has come: nothing waits any more
-  CHECK(h.updates.size() == 3);
+  h.ended(kB);  // three wait
+  h.started(kC);
+  CHECK(h.updates.size() == 2);
+  h.ended(kC);  // two wait, and two have ended
+  CHECK(h.updates.size() == 4);
+  h.ended(kD);
+  CHECK(h.updates.size() == 5);  // one waits
 }
 
 TEST_CASE("a launch behind an attempt that has ended here starts at once") {
