@@ -205,6 +205,8 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
   std::vector<SpecIndex> specs(message.specs() == nullptr ? 0 : message.specs()->size(), kNoSpec);
   SpecIndex& recent = framework_out[framework.value()].recent_spec;
   FrameBytes storage;
+  KindIndex kind{kNoKind};
+  const fb::LaunchEntry* alike = nullptr;  // the launch before
   for (flatbuffers::uoffset_t i = 0; i < launches->size(); ++i) {
     if (plan.dropped[i] != 0) {
       continue;
@@ -235,21 +237,22 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
     const TaskIndex index = tasks.add(framework, node, from_fb(launch.attempt()));
     Task& task = tasks[index];
     task.array_index = launch.index();
-    task.first_rank = launch.first_rank();
-    task.ranks = launch.ranks();
-    task.gang_number = launch.gang();
-    task.member = launch.member();
     task.spec = spec;
     tasks.keep_spec(spec);
-    task.name = tasks.spec(spec).name;
-    task.uid = tasks.spec(spec).uid;
-    task.shape = plan.shapes[launch.shape()];
+    if (kind == kNoKind || launch.spec() != alike->spec() || launch.shape() != alike->shape() ||
+        launch.ranks() != alike->ranks()) {
+      const Spec& facts = tasks.spec(spec);
+      kind = tasks.kind_of(plan.shapes[launch.shape()], facts.name, facts.uid, launch.ranks());
+    }
+    alike = &launch;
+    tasks.set_kind(task, kind);
+    tasks.set_part(task, {launch.first_rank(), launch.gang(), launch.member()});
     task.launch_due = true;
     if (launch.after() != 0) {
       // What it follows was found when the plan was made, or stands earlier in this Accept.
       join_line(index, tasks.find(framework, successor->after));
     } else {
-      ledger.charge(node, task.shape);
+      ledger.charge(node, tasks.shape(task));
       book(index);
     }
     if (launch.gang() != 0) {

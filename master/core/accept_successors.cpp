@@ -46,7 +46,7 @@ AcceptAnswer MasterCore::Impl::check_successors(FrameworkIndex framework, const 
       return nullptr;
     }
     const Task& row = tasks[index];
-    Tail tail{row.node, &row.shape, row.uid, 0, !row.two_step, !row.successor.is_none()};
+    Tail tail{row.node, &tasks.shape(row), tasks.kind(row).uid, 0, !row.two_step, !row.successor.is_none()};
     for (TaskIndex at = index; tasks[at].state == TaskState::queued; at = tasks[at].predecessor) {
       ++tail.queued;
     }

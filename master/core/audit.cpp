@@ -49,7 +49,7 @@ Status MasterCore::Impl::audit() const {
         continue;
       }
       if (!tasks.holds(next) || is_terminal(tasks[next].state) || over || tasks[next].node != task.node ||
-          tasks[next].framework != task.framework || tasks[next].shape != task.shape ||
+          tasks[next].framework != task.framework || tasks.shape(tasks[next]) != tasks.shape(task) ||
           (next == task.successor ? tasks[next].predecessor : tasks[next].successor) != tasks.index_at(slot)) {
         return wrong(what + " stands in a line with a task that is not its neighbour");
       }
@@ -65,12 +65,12 @@ Status MasterCore::Impl::audit() const {
     }
     if (task.charged) {
       Resources& sum = used[task.node.value()];
-      if (!sum.can_add(task.shape)) {
+      if (!sum.can_add(tasks.shape(task))) {
         return wrong(what + " holds a port that another task holds too");
       }
-      sum += task.shape;
+      sum += tasks.shape(task);
       ++charges[task.node.value()];
-      sums[task.framework.value()].used.add(task.shape);
+      sums[task.framework.value()].used.add(tasks.shape(task));
       ++sums[task.framework.value()].tasks;
     }
     if (task.gang != kNoGang) {

@@ -145,7 +145,7 @@ void MasterCore::Impl::emit_updates(Link& link, FrameworkOut& todo, Now now, Mas
       continue;  // the stored update stands further back
     }
     std::uint16_t detail = 0;
-    if (const UpdateText* text = task.update.text.get()) {
+    if (const UpdateText* text = tasks.text(task)) {
       const auto cpus = builder.CreateString(text->cpus);
       const auto words = builder.CreateString(text->text);
       details.push_back(fb::CreateUpdateDetail(builder, cpus, words, text->cpu_time_us, text->memory_peak_bytes,
@@ -155,7 +155,7 @@ void MasterCore::Impl::emit_updates(Link& link, FrameworkOut& todo, Now now, Mas
     entries.emplace_back(to_fb(task.attempt), task.unacknowledged ? task.update.seq : 0U, task.update.started_ns,
                          task.update.ended_ns, task.node.value(), task.update.exit_code, std::uint16_t{0}, detail,
                          static_cast<std::uint8_t>(task.state), static_cast<std::uint8_t>(task.reason),
-                         task.update.signal, std::uint8_t{0});
+                         task.end_signal, std::uint8_t{0});
     if (entries.size() >= config.records_per_frame_max) {
       send_batch();
     }

@@ -121,19 +121,23 @@ void MasterCore::Impl::emit_nodes(Link& link, Now now, MasterOutputs& out) {
           send_launches();
         }
       }
-      if (std::exchange(task.go_due, false)) {
+      if (task.go_due) {
+        task.go_due = false;
         task.go_sent = true;
         gos.push_back(attempt);
         ++orders;
       }
-      if (std::exchange(task.release_due, false)) {
+      if (task.release_due) {
+        task.release_due = false;
         releases.push_back(attempt);
         ++orders;
       }
-      if (std::exchange(task.signal_due, false)) {
+      if (task.signal_due) {
+        task.signal_due = false;
         add_kill(task, attempt, true);
       }
-      if (std::exchange(task.kill_due, false)) {
+      if (task.kill_due) {
+        task.kill_due = false;
         add_kill(task, attempt, false);
       }
       if (orders >= config.records_per_frame_max) {

@@ -24,8 +24,10 @@ void LaunchBatch::add(const Task& task, TaskTable& tasks, FrameworkId framework)
     after = static_cast<std::uint16_t>(predecessors_.size());
   }
   const auto framework_place = static_cast<std::uint16_t>(frameworks_.rend() - place - 1);
-  entries_.emplace_back(to_fb(task.attempt), task.node.value(), task.array_index, task.first_rank, task.ranks,
-                        task.gang_number, task.member, spec.frame_place, shapes_.place_of(task.shape), framework_place,
+  const TaskKind& kind = tasks.kind(task);
+  const TaskPart part = tasks.part(task);
+  entries_.emplace_back(to_fb(task.attempt), task.node.value(), task.array_index, part.first_rank, kind.ranks,
+                        part.gang_number, part.member, spec.frame_place, shapes_.place_of(kind.shape), framework_place,
                         after);
 }
 

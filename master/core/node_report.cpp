@@ -120,7 +120,7 @@ void MasterCore::Impl::report_known(TaskIndex index, TaskState reported, Now now
   if (task.declared) {
     // The frameworks have been told that it is over: so it must be.
     if (!is_terminal(reported) && !task.charged) {
-      if (charge_reported(task.node, task.shape)) {
+      if (charge_reported(task.node, tasks.shape(task))) {
         book(index);
       }
     }
@@ -173,9 +173,7 @@ void MasterCore::Impl::report_unknown(NodeIndex node, FrameworkIndex framework, 
   }
   const TaskIndex index = tasks.add(framework, node, attempt);
   Task& task = tasks[index];
-  task.shape = facts.shape;
-  task.name = facts.name;
-  task.uid = facts.uid;
+  tasks.set_kind(task, tasks.kind_of(facts.shape, facts.name, facts.uid, 0));
   task.state = state;
   task.confirmed = true;
   task.launch_sent = true;

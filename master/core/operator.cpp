@@ -208,9 +208,9 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
         row->attempt = std::make_unique<fb::AttemptId>(to_fb(task.attempt));
         row->framework = frameworks[task.framework].name;
         row->node = nodes[task.node].name;
-        row->name = task.name;
+        row->name = tasks.kind(task).name;
         row->state = static_cast<std::uint8_t>(task.state);
-        row->shape = shape_of(task.shape);
+        row->shape = shape_of(tasks.shape(task));
         out.tasks.push_back(std::move(row));
         return true;
       });

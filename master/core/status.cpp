@@ -60,7 +60,7 @@ void MasterCore::Impl::take_update(std::uint32_t place, const fb::UpdateEntry& e
     }
     if (defect(&MasterDefects::double_release) && !task.is_none() && is_terminal(state) &&
         is_terminal(tasks[task].state)) {
-      ledger.corrupt_free(node, tasks[task].shape);
+      ledger.corrupt_free(node, tasks.shape(tasks[task]));
     }
     return;
   }
@@ -116,12 +116,12 @@ void MasterCore::Impl::apply_update(TaskIndex index, const fb::UpdateEntry& entr
   task.update.started_ns = entry.started_ns();
   task.update.ended_ns = entry.ended_ns();
   task.update.exit_code = entry.exit_code();
-  task.update.signal = entry.signal();
-  task.update.text.reset();
+  task.end_signal = entry.signal();
   if (detail != nullptr) {
-    task.update.text = std::make_unique<UpdateText>(
-        UpdateText{std::string(text_of(detail->cpus())), std::string(text_of(detail->text())), detail->cpu_time_us(),
-                   detail->memory_peak_bytes(), detail->failed_rank()});
+    tasks.set_text(task, {std::string(text_of(detail->cpus())), std::string(text_of(detail->text())),
+                          detail->cpu_time_us(), detail->memory_peak_bytes(), detail->failed_rank()});
+  } else {
+    tasks.drop_text(task);
   }
   task.unacknowledged = !frameworks[task.framework].gone;
   confirm(task);
@@ -182,9 +182,10 @@ void MasterCore::Impl::book(TaskIndex index) {
   Task& task = tasks[index];
   task.charged = true;
   FrameworkEntry& framework = frameworks[task.framework];
-  framework.used.add(task.shape);
+  const Resources& shape = tasks.shape(task);
+  framework.used.add(shape);
   ++framework.tasks;
-  allocator.charge(task.framework, task.shape);
+  allocator.charge(task.framework, shape);
   allocator.node_taken(task.node);
   node_marks.mark(task.node.value());
   framework_marks.mark(task.framework.value());
@@ -194,11 +195,12 @@ void MasterCore::Impl::book(TaskIndex index) {
 void MasterCore::Impl::unbook(TaskIndex index) {
   Task& task = tasks[index];
   task.charged = false;
-  ledger.release(task.node, task.shape);
+  const Resources& shape = tasks.shape(task);
+  ledger.release(task.node, shape);
   FrameworkEntry& framework = frameworks[task.framework];
-  framework.used.remove(task.shape);
+  framework.used.remove(shape);
   --framework.tasks;
-  allocator.discharge(task.framework, task.shape);
+  allocator.discharge(task.framework, shape);
   allocator.node_freed(task.node);
   node_marks.mark(task.node.value());
   framework_marks.mark(task.framework.value());

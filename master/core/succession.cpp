@@ -52,7 +52,7 @@ bool MasterCore::Impl::hand_over(TaskIndex index) {
   task_marks.mark(index.slot);
   task_marks.mark(next.slot);
   if (defect(&MasterDefects::free_what_is_handed_over)) {
-    ledger.corrupt_free(task.node, task.shape);
+    ledger.corrupt_free(task.node, tasks.shape(task));
     allocator.node_freed(task.node);
   }
   return true;

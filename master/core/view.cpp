@@ -104,15 +104,15 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
     row.framework_name = frameworks[task.framework].name;
     row.node = task.node;
     row.node_name = nodes[task.node].name;
-    row.name = task.name;
+    row.name = tasks.kind(task).name;
     row.state = task.state;
     row.reason = task.reason;
     row.exit_code = task.update.exit_code;
-    row.shape = task.shape;
+    row.shape = tasks.shape(task);
     row.holds_resources = task.charged;
     row.started = WallTime::from_ns(task.update.started_ns);
     row.ended = WallTime::from_ns(task.update.ended_ns);
-    row.cpus = task.update.text ? task.update.text->cpus : std::string{};
+    row.cpus = tasks.text(task) != nullptr ? tasks.text(task)->cpus : std::string{};
   });
 
   next->capacity = capacity_total;

@@ -1,5 +1,5 @@
 // FlatIndex: hash → dense index by open addressing. Pure. Looked up, never iterated.
-// It keeps the hash only; the caller's rows hold the keys and say whether a candidate is the one.
+// It keeps half of the hash only; the caller's rows hold the keys and say whether a candidate is the one.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class FlatIndex {
       return kNone;
     }
     const std::uint32_t tag = tag_of(hash);
-    for (std::size_t at = hash & mask_;; at = (at + 1) & mask_) {
+    for (std::size_t at = tag & mask_;; at = (at + 1) & mask_) {
       const Entry& entry = entries_[at];
       if (entry.value == kNone) {
         return kNone;
@@ -33,18 +33,18 @@ class FlatIndex {
     if ((count_ + 1) * 4 > entries_.size() * 3) {
       grow();
     }
-    place(Entry{value, tag_of(hash), hash});
+    place(Entry{value, tag_of(hash)});
     ++count_;
   }
   // REQUIRES: `value` was inserted with `hash`.
   void erase(std::uint64_t hash, std::uint32_t value) {
-    std::size_t hole = hash & mask_;
+    std::size_t hole = tag_of(hash) & mask_;
     while (entries_[hole].value != value) {
       hole = (hole + 1) & mask_;
     }
     // Entries behind the hole move up, so that no search stops early.
     for (std::size_t at = (hole + 1) & mask_; entries_[at].value != kNone; at = (at + 1) & mask_) {
-      const std::size_t home = entries_[at].hash & mask_;
+      const std::size_t home = entries_[at].tag & mask_;
       if (((at - home) & mask_) >= ((at - hole) & mask_)) {
         entries_[hole] = entries_[at];
         hole = at;
@@ -59,11 +59,10 @@ class FlatIndex {
   struct Entry {
     std::uint32_t value{kNone};
     std::uint32_t tag{};
-    std::uint64_t hash{};
   };
-  static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32U); }
+  static std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash); }
   void place(const Entry& entry) {
-    std::size_t at = entry.hash & mask_;
+    std::size_t at = entry.tag & mask_;
     while (entries_[at].value != kNone) {
       at = (at + 1) & mask_;
     }

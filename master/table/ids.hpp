@@ -11,12 +11,14 @@ namespace muster::master {
 using FrameworkIndex = Strong<struct FrameworkIndexTag, std::uint32_t>;
 using GangIndex = Strong<struct GangIndexTag, std::uint32_t>;
 using SpecIndex = Strong<struct SpecIndexTag, std::uint32_t>;
+using KindIndex = Strong<struct KindIndexTag, std::uint32_t>;
 
 inline constexpr std::uint32_t kNone = 0xffff'ffffU;
 inline constexpr NodeIndex kNoNode{kNone};
 inline constexpr FrameworkIndex kNoFramework{kNone};
 inline constexpr GangIndex kNoGang{kNone};
 inline constexpr SpecIndex kNoSpec{kNone};
+inline constexpr KindIndex kNoKind{kNone};
 
 // A task row's place, with the generation that tells a reused place apart.
 struct TaskIndex {

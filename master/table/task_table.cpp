@@ -1,6 +1,7 @@
 #include "master/table/task_table.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace muster::master {
 namespace {
@@ -14,6 +15,18 @@ struct FrameworkLinks {
   static std::uint32_t& prev(Task& task) { return task.framework_prev; }
   static std::uint32_t& next(Task& task) { return task.framework_next; }
 };
+
+constexpr std::size_t kRecentKinds = 16;
+
+std::uint64_t kind_hash(const Resources& shape, std::string_view name, std::uint32_t uid, std::uint32_t ranks) {
+  std::uint64_t h = mix64(shape.memory_bytes + (std::uint64_t{shape.cpus_milli} << 32U)) + shape.gpus;
+  h = mix64(h ^ shape.disk_bytes) + (std::uint64_t{uid} << 32U) + ranks;
+  for (const PortRange& range : shape.ports.ranges()) {
+    h = mix64(h ^ ((std::uint64_t{range.first} << 16U) | range.last));
+  }
+  return mix64(h ^ std::hash<std::string_view>{}(name));
+}
+std::uint64_t kind_hash(const TaskKind& kind) { return kind_hash(kind.shape, kind.name, kind.uid, kind.ranks); }
 
 TaskList& grown(std::vector<TaskList>& lists, std::uint32_t at) {
   if (at >= lists.size()) {
@@ -87,6 +100,13 @@ void TaskTable::remove(TaskIndex index) {
   if (task.spec != kNoSpec) {
     drop_spec(task.spec);
   }
+  if (task.kind != kNoKind) {
+    drop_kind(task.kind);
+  }
+  if (task.part != kNone) {
+    parts_.remove(task.part);
+  }
+  drop_text(task);
   by_attempt_.erase(hash_of(task.attempt), index.slot);
   unlink<NodeLinks>(tasks_, of_node_[task.node.value()], index.slot);
   unlink<FrameworkLinks>(tasks_, of_framework_[task.framework.value()], index.slot);
@@ -110,6 +130,55 @@ void TaskTable::list(NodeIndex node, std::vector<TaskIndex>& out) const {
 void TaskTable::list(FrameworkIndex framework, std::vector<TaskIndex>& out) const {
   for (std::uint32_t slot = of(framework).head; slot != kNone; slot = tasks_[slot].framework_next) {
     out.push_back(index_at(slot));
+  }
+}
+
+KindIndex TaskTable::kind_of(const Resources& shape, std::string_view name, std::uint32_t uid, std::uint32_t ranks) {
+  const std::uint64_t hash = kind_hash(shape, name, uid, ranks);
+  const std::uint32_t found = kind_index_.find(hash, [&](std::uint32_t candidate) {
+    const TaskKind& kind = kinds_[candidate];
+    return kind.uid == uid && kind.ranks == ranks && kind.name == name && kind.shape == shape;
+  });
+  if (found != kNone) {
+    return KindIndex{found};
+  }
+  const std::uint32_t slot = kinds_.add();
+  kinds_[slot] = TaskKind{shape, std::string(name), uid, ranks, 1};
+  kind_index_.insert(hash, slot);
+  if (recent_kinds_.size() < kRecentKinds) {
+    recent_kinds_.push_back(KindIndex{slot});
+  } else {
+    drop_kind(std::exchange(recent_kinds_[next_recent_], KindIndex{slot}));
+    next_recent_ = (next_recent_ + 1) % kRecentKinds;
+  }
+  return KindIndex{slot};
+}
+
+void TaskTable::drop_kind(KindIndex kind) {
+  TaskKind& row = kinds_[kind.value()];
+  if (--row.references == 0) {
+    kind_index_.erase(kind_hash(row), kind.value());
+    kinds_.remove(kind.value());
+  }
+}
+
+void TaskTable::set_part(Task& task, const TaskPart& part) {
+  if (part != TaskPart{}) {
+    task.part = parts_.add();
+    parts_[task.part] = part;
+  }
+}
+
+void TaskTable::set_text(Task& task, UpdateText text) {
+  if (task.update.text == kNone) {
+    task.update.text = texts_.add();
+  }
+  texts_[task.update.text] = std::move(text);
+}
+
+void TaskTable::drop_text(Task& task) {
+  if (task.update.text != kNone) {
+    texts_.remove(std::exchange(task.update.text, kNone));
   }
 }
 

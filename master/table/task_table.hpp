@@ -2,13 +2,14 @@
 // is acknowledged. Pure.
 //
 // A row's specification is shared by the launches of one accept and kept until the node has confirmed the
-// launch, because until then it may have to be sent again.
+// launch, because until then it may have to be sent again. What alike tasks share (their kind) is kept once.
+// A row is two lines of cache: millions of them are read and written per second.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "master/table/flat_index.hpp"
@@ -34,63 +35,76 @@ struct StoredUpdate {
   std::int64_t started_ns{};
   std::int64_t ended_ns{};
   std::int32_t exit_code{};
-  std::uint8_t signal{};
-  std::unique_ptr<UpdateText> text;
+  std::uint32_t text{kNone};  // TaskTable::text
 };
 
-struct Task {
+// What alike tasks share.
+struct TaskKind {
+  Resources shape;
+  std::string name;            // of their job
+  std::uint32_t uid{};         // whom they run as
+  std::uint32_t ranks{};
+  std::uint32_t references{};  // rows, and the table's own
+};
+
+// A launch's place in something larger; most have none.
+struct TaskPart {
+  std::uint32_t first_rank{};
+  std::uint32_t gang_number{};  // the framework's number for it, forwarded
+  std::uint32_t member{};
+  bool operator==(const TaskPart&) const = default;
+};
+
+struct alignas(64) Task {
   // Given at its accept; fixed.
   AttemptId attempt;
   FrameworkIndex framework{kNoFramework};
   NodeIndex node{kNoNode};
-  std::uint32_t array_index{};
-  std::uint32_t first_rank{};
-  std::uint32_t ranks{};
-  std::uint32_t gang_number{};   // the framework's number for it, forwarded
-  std::uint32_t member{};
+  KindIndex kind{kNoKind};       // TaskTable::set_kind
   SpecIndex spec{kNoSpec};       // kNoSpec once confirmed
   GangIndex gang{kNoGang};       // while it starts, or ends together, in two steps
-  std::uint32_t uid{};           // whom it runs as
-  Resources shape;
-  std::string name;              // of its job
+  std::uint32_t array_index{};
+  std::uint32_t part{kNone};     // TaskTable::set_part
+
+  // Where it stands.
+  TaskState state{TaskState::launching};
+  TaskReason reason{TaskReason::none};
+  bool charged : 1 {};        // holds its shape on the node
+  bool unacknowledged : 1 {}; // `update` awaits the framework's word
+  bool declared : 1 {};       // its end is the master's own word: kept so that nothing else is ever said
+  bool confirmed : 1 {};      // the node has said that it has it
+  bool two_step : 1 {};
+  bool ready : 1 {};          // prepared, while its gang prepares; running, while its gang goes
+  bool queued : 1 {};         // for its framework's next Update
+
+  // What its node must be told.
+  bool launch_sent : 1 {};    // ever, in any life of the link
+  bool go_sent : 1 {};
+  bool launch_due : 1 {};
+  bool go_due : 1 {};
+  bool release_due : 1 {};
+  bool kill_due : 1 {};
+  bool signal_due : 1 {};     // once, not a kill
+  bool release_wanted : 1 {}; // stands until its end is reported
+  bool kill_wanted : 1 {};
+  bool listed : 1 {};         // in its node's list of rows with something due
+  std::uint8_t kill_signal{15};
+  std::uint8_t kill_reason{};
+  std::uint8_t signal_number{};
+  std::uint8_t end_signal{};  // of its last update
+  std::uint32_t kill_grace_ms{};
+
+  StoredUpdate update;
 
   // Its line: rows of one framework, node, shape and user. Only the first holds resources; the others are queued.
   TaskIndex predecessor;
   TaskIndex successor;
 
-  // Where it stands.
-  TaskState state{TaskState::launching};
-  TaskReason reason{TaskReason::none};
-  StoredUpdate update;
-  bool charged{};        // holds its shape on the node
-  bool unacknowledged{}; // `update` awaits the framework's word
-  bool declared{};       // its end is the master's own word: kept so that nothing else is ever said
-  bool confirmed{};      // the node has said that it has it
-  bool two_step{};
-  bool ready{};          // prepared, while its gang prepares; running, while its gang goes
-
-  // What its node must be told.
-  bool launch_sent{};    // ever, in any life of the link
-  bool go_sent{};
-  bool launch_due{};
-  bool go_due{};
-  bool release_due{};
-  bool kill_due{};
-  bool signal_due{};     // once, not a kill
-  bool release_wanted{}; // stands until its end is reported
-  bool kill_wanted{};
-  bool listed{};         // in its node's list of rows with something due
-  std::uint8_t kill_signal{15};
-  std::uint8_t kill_reason{};
-  std::uint8_t signal_number{};
-  std::uint32_t kill_grace_ms{};
-
-  bool queued{};         // for its framework's next Update
-
   // Neighbours among the rows of its node and of its framework.
   std::uint32_t node_prev{kNone}, node_next{kNone};
   std::uint32_t framework_prev{kNone}, framework_next{kNone};
 };
+static_assert(sizeof(Task) == 128);
 
 struct Spec {
   std::vector<std::uint8_t> bytes;
@@ -131,6 +145,31 @@ class TaskTable {
   void list(NodeIndex node, std::vector<TaskIndex>& out) const;
   void list(FrameworkIndex framework, std::vector<TaskIndex>& out) const;
 
+  // ---- what rows share, and what few have
+  // The kind with these facts, added if new. The table keeps the latest few for what comes next; a row that is to have
+  // it must get it before another is asked for.
+  [[nodiscard]] KindIndex kind_of(const Resources& shape, std::string_view name, std::uint32_t uid,
+                                  std::uint32_t ranks);
+  // REQUIRES: the row has none yet.
+  void set_kind(Task& task, KindIndex kind) {
+    task.kind = kind;
+    ++kinds_[kind.value()].references;
+  }
+  [[nodiscard]] const TaskKind& kind(const Task& task) const {
+    return task.kind == kNoKind ? no_kind_ : kinds_[task.kind.value()];
+  }
+  [[nodiscard]] const Resources& shape(const Task& task) const { return kind(task).shape; }
+  [[nodiscard]] std::uint32_t kind_count() const { return kinds_.count(); }
+  // REQUIRES: the row has none yet.
+  void set_part(Task& task, const TaskPart& part);
+  [[nodiscard]] TaskPart part(const Task& task) const { return task.part == kNone ? TaskPart{} : parts_[task.part]; }
+  // What its update says beyond numbers.
+  void set_text(Task& task, UpdateText text);
+  void drop_text(Task& task);
+  [[nodiscard]] const UpdateText* text(const Task& task) const {
+    return task.update.text == kNone ? nullptr : &texts_[task.update.text];
+  }
+
   // ---- specifications
   // Copies the bytes; the caller holds the first reference.
   SpecIndex add_spec(std::span<const std::uint8_t> bytes, std::string name);
@@ -142,13 +181,21 @@ class TaskTable {
   [[nodiscard]] std::uint32_t spec_count() const { return specs_.count(); }
 
  private:
-  // Four attempts in a row share a cache line of the index: an array's launches and updates come in order.
+  // Eight attempts in a row share a cache line of the index: an array's launches and updates come in order.
   static std::uint64_t hash_of(const AttemptId& attempt) {
-    const std::uint64_t four = std::hash<AttemptId>{}({attempt.hi, attempt.lo >> 2U});
-    return (four << 2U | (attempt.lo & 3U)) ^ (attempt.lo & 3U) << 62U;
+    return std::hash<AttemptId>{}({attempt.hi, attempt.lo >> 3U}) << 3U | (attempt.lo & 7U);
   }
+  void drop_kind(KindIndex kind);
+
   Slots<Task> tasks_;
-  Slots<Spec> specs_;
+  Slots<Spec, 64> specs_;
+  Slots<TaskKind, 64> kinds_;
+  FlatIndex kind_index_;
+  std::vector<KindIndex> recent_kinds_;  // each has a reference; few
+  std::size_t next_recent_{};
+  TaskKind no_kind_;
+  Slots<TaskPart, 64> parts_;
+  Slots<UpdateText, 64> texts_;
   FlatIndex by_attempt_;  // frameworks may choose equal ids: candidates are told apart by their row
   std::vector<TaskList> of_node_;
   std::vector<TaskList> of_framework_;
