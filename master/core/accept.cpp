@@ -205,6 +205,7 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
   std::vector<SpecIndex> specs(message.specs() == nullptr ? 0 : message.specs()->size(), kNoSpec);
   SpecIndex& recent = framework_out[framework.value()].recent_spec;
   FrameBytes storage;
+  Run run;
   KindIndex kind{kNoKind};
   const fb::LaunchEntry* alike = nullptr;  // the launch before
   for (flatbuffers::uoffset_t i = 0; i < launches->size(); ++i) {
@@ -252,8 +253,13 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
       // What it follows was found when the plan was made, or stands earlier in this Accept.
       join_line(index, tasks.find(framework, successor->after));
     } else {
-      ledger.charge(node, tasks.shape(task));
-      book(index);
+      if (!joins(run, task)) {
+        charge_run(run);
+        run = {framework, node, kind, 0};
+      }
+      ++run.count;
+      task.charged = true;
+      task_marks.mark(index.slot);
     }
     if (launch.gang() != 0) {
       const auto at = std::lower_bound(begun.begin(), begun.end(), launch.gang(),
@@ -267,6 +273,7 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
     due(index);
     ++probe.launches;
   }
+  charge_run(run);
   for (const SpecIndex spec : specs) {
     if (spec != kNoSpec) {
       tasks.drop_spec(spec);

@@ -61,6 +61,14 @@ struct Question {
   Asked asked;
 };
 
+// Alike tasks of one framework that take or give back resources of one node one after the other: booked in one step.
+struct Run {
+  FrameworkIndex framework{kNoFramework};
+  NodeIndex node{kNoNode};
+  KindIndex kind{kNoKind};
+  std::uint32_t count{};
+};
+
 enum class OfferEnd : std::uint8_t { accepted, declined, expired, rescinded };
 
 struct MasterCore::Impl final : Allocator::Sink {
@@ -125,8 +133,12 @@ struct MasterCore::Impl final : Allocator::Sink {
   void declare(TaskIndex task, TaskState state, TaskReason reason, Now now);
   void confirm(Task& task);
   void end_task(TaskIndex task, Now now);
-  void book(TaskIndex task);
+  void book(TaskIndex task);    // what has been charged to its node
   void unbook(TaskIndex task);
+  [[nodiscard]] bool joins(const Run& run, const Task& task) const;
+  void charge_run(Run& run);    // to the node and the framework, and empties it
+  void release_run();           // `ended_run`
+  void book_framework(FrameworkIndex framework, NodeIndex node, const Resources& taken, std::uint32_t count);
   void remove_task(TaskIndex task);
   void due(TaskIndex task);           // something of the row must go to its node
   void want_kill(TaskIndex task, TaskReason reason, std::uint8_t signal, std::uint32_t grace_ms);
@@ -242,6 +254,8 @@ struct MasterCore::Impl final : Allocator::Sink {
   Drf allocator{ledger};
   Slots<Gang> gangs;
   std::uint32_t queued_total{};         // tasks that wait in line
+  Run ended_run;                        // still in the books; empty but within on_update
+  bool taking_updates{};
   std::vector<Channel> channels;
   FlatIndex channel_index;
   std::map<std::string, std::vector<Question>, std::less<>> questions;

@@ -42,8 +42,11 @@ void MasterCore::Impl::on_update(Link& link, const fb::Update& message, Now now)
     const fb::UpdateDetail* detail = details != nullptr && entry->detail() != 0 && entry->detail() <= details->size()
                                          ? details->Get(entry->detail() - 1U)
                                          : nullptr;
+    taking_updates = true;
     take_update(channel, *entry, detail, now);
   }
+  taking_updates = false;
+  release_run();
 }
 
 void MasterCore::Impl::take_update(std::uint32_t place, const fb::UpdateEntry& entry, const fb::UpdateDetail* detail,
@@ -181,33 +184,69 @@ void MasterCore::Impl::confirm(Task& task) {
 void MasterCore::Impl::book(TaskIndex index) {
   Task& task = tasks[index];
   task.charged = true;
-  FrameworkEntry& framework = frameworks[task.framework];
-  const Resources& shape = tasks.shape(task);
-  framework.used.add(shape);
-  ++framework.tasks;
-  allocator.charge(task.framework, shape);
-  allocator.node_taken(task.node);
-  node_marks.mark(task.node.value());
-  framework_marks.mark(task.framework.value());
   task_marks.mark(index.slot);
+  book_framework(task.framework, task.node, tasks.shape(task), 1);
 }
 
+void MasterCore::Impl::book_framework(FrameworkIndex index, NodeIndex node, const Resources& taken,
+                                      std::uint32_t count) {
+  FrameworkEntry& framework = frameworks[index];
+  framework.used.add(taken);
+  framework.tasks += count;
+  allocator.charge(index, taken);
+  allocator.node_taken(node);
+  node_marks.mark(node.value());
+  framework_marks.mark(index.value());
+}
+
+bool MasterCore::Impl::joins(const Run& run, const Task& task) const {
+  return run.kind == task.kind && run.node == task.node && run.framework == task.framework &&
+         tasks.shape(task).ports.empty();
+}
+
+void MasterCore::Impl::charge_run(Run& run) {
+  if (run.count == 0) {
+    return;
+  }
+  const Resources taken = tasks.kind(run.kind).shape.times(run.count);
+  ledger.charge(run.node, taken, run.count);
+  book_framework(run.framework, run.node, taken, run.count);
+  run.count = 0;
+}
+
+// While a frame of updates is taken, what ends is gathered: nobody looks at the books meanwhile.
 void MasterCore::Impl::unbook(TaskIndex index) {
   Task& task = tasks[index];
   task.charged = false;
-  const Resources& shape = tasks.shape(task);
-  ledger.release(task.node, shape);
-  FrameworkEntry& framework = frameworks[task.framework];
-  framework.used.remove(shape);
-  --framework.tasks;
-  allocator.discharge(task.framework, shape);
-  allocator.node_freed(task.node);
-  node_marks.mark(task.node.value());
-  framework_marks.mark(task.framework.value());
   task_marks.mark(index.slot);
+  if (!joins(ended_run, task)) {
+    release_run();
+    ended_run = {task.framework, task.node, task.kind, 0};
+  }
+  ++ended_run.count;
+  if (!taking_updates) {
+    release_run();
+  }
+}
+
+void MasterCore::Impl::release_run() {
+  if (ended_run.count == 0) {
+    return;
+  }
+  const auto [index, node, kind, count] = std::exchange(ended_run, Run{});
+  const Resources given = tasks.kind(kind).shape.times(count);
+  ledger.release(node, given, count);
+  FrameworkEntry& framework = frameworks[index];
+  framework.used.remove(given);
+  framework.tasks -= count;
+  allocator.discharge(index, given);
+  allocator.node_freed(node);
+  node_marks.mark(node.value());
+  framework_marks.mark(index.value());
 }
 
 void MasterCore::Impl::remove_task(TaskIndex index) {
+  release_run();  // its kind may go with it
   leave_line(index);
   task_marks.mark(index.slot);
   tasks.remove(index);
@@ -237,8 +276,11 @@ void MasterCore::Impl::queue_update(TaskIndex index, std::uint64_t seq) {
     return;  // its Subscribe will ask
   }
   task.queued = task.queued || seq != 0;
-  framework_out[task.framework.value()].updates.push({index, seq});
-  mark_dirty(task.framework);
+  auto& waiting = framework_out[task.framework.value()].updates;
+  if (waiting.empty()) {
+    mark_dirty(task.framework);  // otherwise its link is dirty, or will be once it has credit
+  }
+  waiting.push({index, seq});
 }
 
 void MasterCore::Impl::say(FrameworkIndex framework, const Word& word) {

@@ -40,11 +40,11 @@ void OfferLedger::set_capacity(NodeIndex node, const Resources& advertised) {
   settle_capacity(books);
 }
 
-void OfferLedger::charge(NodeIndex node, const Resources& shape) {
+void OfferLedger::charge(NodeIndex node, const Resources& shape, std::uint32_t tasks) {
   NodeBooks& books = nodes_[node.value()];
   books.free -= shape;
   books.used += shape;
-  ++books.tasks;
+  books.tasks += tasks;
 }
 
 bool OfferLedger::charge_running(NodeIndex node, const Resources& shape) {
@@ -67,10 +67,10 @@ bool OfferLedger::charge_running(NodeIndex node, const Resources& shape) {
   return true;
 }
 
-void OfferLedger::release(NodeIndex node, const Resources& shape) {
+void OfferLedger::release(NodeIndex node, const Resources& shape, std::uint32_t tasks) {
   NodeBooks& books = nodes_[node.value()];
-  check(books.tasks > 0, "ledger: more tasks end than were booked");
-  --books.tasks;
+  check(books.tasks >= tasks, "ledger: more tasks end than were booked");
+  books.tasks -= tasks;
   books.used -= shape;
   if (books.capacity == books.advertised) {
     books.free += shape;

@@ -63,12 +63,12 @@ class OfferLedger {
   [[nodiscard]] const NodeBooks& books(NodeIndex node) const { return nodes_[node.value()]; }
   [[nodiscard]] const Resources& free(NodeIndex node) const { return nodes_[node.value()].free; }
   [[nodiscard]] std::uint32_t node_count() const { return static_cast<std::uint32_t>(nodes_.size()); }
-  // A task takes from what is free. REQUIRES: it fits.
-  void charge(NodeIndex node, const Resources& shape);
+  // A task takes from what is free; or several, which take `shape` together. REQUIRES: it fits.
+  void charge(NodeIndex node, const Resources& shape, std::uint32_t tasks = 1);
   // A task that runs whatever the books say: capacity grows if it must. False (and nothing done) if it can't
   // be booked at all: a port in use twice, or a sum beyond its field.
   [[nodiscard]] bool charge_running(NodeIndex node, const Resources& shape);
-  void release(NodeIndex node, const Resources& shape);
+  void release(NodeIndex node, const Resources& shape, std::uint32_t tasks = 1);
 
   // ---- offers
   // REQUIRES: resources fit into free(node).

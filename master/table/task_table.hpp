@@ -156,7 +156,10 @@ class TaskTable {
     ++kinds_[kind.value()].references;
   }
   [[nodiscard]] const TaskKind& kind(const Task& task) const {
-    return task.kind == kNoKind ? no_kind_ : kinds_[task.kind.value()];
+    return kind(task.kind);
+  }
+  [[nodiscard]] const TaskKind& kind(KindIndex kind) const {
+    return kind == kNoKind ? no_kind_ : kinds_[kind.value()];
   }
   [[nodiscard]] const Resources& shape(const Task& task) const { return kind(task).shape; }
   [[nodiscard]] std::uint32_t kind_count() const { return kinds_.count(); }
