@@ -1,20 +1,9 @@
 // Accept: checked whole against the tables, then applied whole.
 #include <algorithm>
 
-#include "master/core/accept_plan.hpp"
+#include "master/core/impl.hpp"
 
 namespace muster::master {
-namespace {
-
-// What the named offers hold together on one node.
-struct Pool {
-  NodeIndex node;
-  Resources left;
-};
-
-}  // namespace
-
-
 namespace {
 
 // "ports 31000-31001 of node n1", "cpus of node n1".
@@ -81,7 +70,8 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
     gone.text = "these offers have ended or were never made to you; nothing was launched";
     return gone;
   }
-  std::vector<OfferId> sorted = plan.offers;
+  std::vector<OfferId>& sorted = plan.sorted_offers;
+  sorted.assign(plan.offers.begin(), plan.offers.end());
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
     return refused(message, BadLaunch, "offer " + to_string(*twice), "the accept names this offer twice");
@@ -92,14 +82,18 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
     return refused(message, DuplicateAttempt, "attempt " + elsewhere,
                    "this attempt has been launched before; a new try needs a new attempt id");
   }
-  std::vector<AttemptId> attempts;
-  attempts.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    attempts.push_back(from_fb(launches->Get(static_cast<flatbuffers::uoffset_t>(i))->attempt()));
+  const auto attempt_at = [launches](std::size_t i) {
+    return from_fb(launches->Get(static_cast<flatbuffers::uoffset_t>(i))->attempt());
+  };
+  bool ascend = true;
+  for (std::size_t i = 1; i < count && ascend; ++i) {
+    ascend = attempt_at(i - 1) < attempt_at(i);
   }
-  if (!std::is_sorted(attempts.begin(), attempts.end())) {
-    std::sort(attempts.begin(), attempts.end());
+  std::vector<AttemptId>& attempts = plan.attempts;
+  for (std::size_t i = 0; i < count && !ascend; ++i) {
+    attempts.push_back(attempt_at(i));
   }
+  std::sort(attempts.begin(), attempts.end());
   if (const auto twice = std::adjacent_find(attempts.begin(), attempts.end()); twice != attempts.end()) {
     return refused(message, DuplicateAttempt, "attempt " + to_string(*twice), "the accept launches it twice");
   }
@@ -117,7 +111,8 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
   const std::size_t specs = message.specs() == nullptr ? 0 : message.specs()->size();
 
   // Each node's launches within what its offers hold together.
-  std::vector<Pool> pools;
+  using Pool = AcceptPlan::Pool;
+  std::vector<Pool>& pools = plan.pools;
   for (const OfferId id : sorted) {
     const Offer& offer = *ledger.find(id);
     const auto at = std::lower_bound(pools.begin(), pools.end(), offer.node,
@@ -171,8 +166,7 @@ AcceptAnswer MasterCore::Impl::check_accept(FrameworkIndex framework, const fb::
                          : AcceptAnswer{message.accept(), None, {}, {}, {}};
 }
 
-void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& message, const AcceptPlan& plan,
-                                    Now now) {
+void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan, Now now) {
   for (const OfferId id : plan.offers) {
     close_offer(id, OfferEnd::accepted);
   }
@@ -202,7 +196,8 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
     }
   }
 
-  std::vector<SpecIndex> specs(message.specs() == nullptr ? 0 : message.specs()->size(), kNoSpec);
+  std::vector<SpecIndex>& specs = plan.specs;
+  specs.assign(message.specs() == nullptr ? 0 : message.specs()->size(), kNoSpec);
   SpecIndex& recent = framework_out[framework.value()].recent_spec;
   FrameBytes storage;
   Run run;
@@ -231,7 +226,11 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
         const auto read = verify_spec(bytes, storage);
         spec = tasks.add_spec(bytes, read ? std::string(text_of((*read)->name())) : std::string{});
         tasks.spec(spec).uid = read ? (*read)->uid() : 0;
+        if (recent != kNoSpec) {
+          tasks.drop_spec(recent);
+        }
         recent = spec;
+        tasks.keep_spec(recent);
       }
     }
     const NodeIndex node{launch.node()};
@@ -285,7 +284,8 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
 }
 
 void MasterCore::Impl::on_accept(Link& link, const fb::Accept& message, Now now) {
-  AcceptPlan plan;
+  AcceptPlan& plan = accept_plan;
+  plan.clear();
   AcceptAnswer answer = check_accept(link.framework, message, plan, now);
   if (answer.code != fb::RefusedCode::None) {
     ++probe.accepts_refused;

@@ -1,6 +1,6 @@
 // Accept: launches that follow other attempts. Another node, shape, user or a gang is a fault and refuses the Accept. That
 // what they follow has ended meanwhile, or that the line is closed, is a race: such a launch alone is not taken.
-#include "master/core/accept_plan.hpp"
+#include "master/core/impl.hpp"
 
 namespace muster::master {
 namespace {

@@ -16,8 +16,9 @@ void MasterCore::Impl::flush(Now now, MasterOutputs& out) {
     out.frames.push_back(std::move(frame));
   }
   replies.clear();
-  const std::vector<LinkId> ready = std::exchange(dirty_links, {});
-  for (const LinkId id : ready) {
+  ready_links.clear();
+  ready_links.swap(dirty_links);
+  for (const LinkId id : ready_links) {
     Link* link = find_link(id);
     if (link == nullptr || !link->dirty) {
       continue;

@@ -107,8 +107,8 @@ void MasterCore::Impl::emit_inventory(Link& link, FrameworkOut& todo, Now now, M
 }
 
 void MasterCore::Impl::emit_updates(Link& link, FrameworkOut& todo, Now now, MasterOutputs& out) {
-  std::vector<fb::UpdateEntry> entries;
-  std::vector<flatbuffers::Offset<fb::UpdateDetail>> details;
+  auto& entries = update_entries;
+  auto& details = update_details;
   const auto send_batch = [&] {
     if (entries.empty()) {
       return;
@@ -167,8 +167,8 @@ void MasterCore::Impl::emit_offers(Link& link, FrameworkOut& todo, Now now, Mast
   if (todo.offers.empty()) {
     return;
   }
-  std::vector<fb::OfferEntry> entries;
-  ShapeTable shapes;
+  auto& entries = offer_entries;
+  auto& shapes = offer_shapes;
   const auto send_batch = [&] {
     if (entries.empty()) {
       return;

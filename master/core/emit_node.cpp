@@ -2,20 +2,8 @@
 #include <algorithm>
 
 #include "master/core/impl.hpp"
-#include "master/core/launch_batch.hpp"
 
 namespace muster::master {
-namespace {
-
-struct KillGroup {
-  std::uint32_t grace_ms{};
-  std::uint8_t signal{};
-  std::uint8_t reason{};
-  bool only_signal{};
-  std::vector<fb::NodeAttempt> attempts;
-};
-
-}  // namespace
 
 void MasterCore::Impl::emit_nodes(Link& link, Now now, MasterOutputs& out) {
   if (link.registered_due) {
@@ -32,22 +20,17 @@ void MasterCore::Impl::emit_nodes(Link& link, Now now, MasterOutputs& out) {
     link.registered.clear();
   }
 
-  LaunchBatch launches(++frame_mark);
-  LaunchBatch prepares(++frame_mark);
-  std::vector<fb::NodeAttempt> gos, releases;
-  std::vector<KillGroup> kills;
-  std::vector<fb::AckEntry> acks;
-  std::vector<std::uint64_t> ack_frameworks;
+  auto& [mark, launches, prepares, gos, releases, kills, acks, ack_frameworks] = node_frames;
   std::size_t orders = 0;  // in gos, releases and kills
 
   const auto send_launches = [&] {
     if (!launches.empty()) {
       send(link, launches.builder(), launches.finish<fb::Launch>(), now, out);
-      launches.restart(++frame_mark);
+      launches.restart(++mark);
     }
     if (!prepares.empty()) {
       send(link, prepares.builder(), prepares.finish<fb::Prepare>(), now, out);
-      prepares.restart(++frame_mark);
+      prepares.restart(++mark);
     }
   };
   // What is ordered about an attempt follows its launch.

@@ -13,11 +13,13 @@
 #include <vector>
 
 #include "master/allocator/drf.hpp"
+#include "master/core/accept_plan.hpp"
 #include "master/core/channel.hpp"
 #include "master/core/defects.hpp"
 #include "master/core/gang.hpp"
 #include "master/core/link.hpp"
 #include "master/core/master_core.hpp"
+#include "master/core/node_frames.hpp"
 #include "master/core/probe.hpp"
 #include "master/core/timers.hpp"
 #include "master/table/flat_index.hpp"
@@ -86,6 +88,7 @@ struct MasterCore::Impl final : Allocator::Sink {
   Link& open_link(LinkId id, Link::Kind kind, const fb::Frame& frame, Now now);
   void close_link(LinkId id, Now now);
   void detach_node(NodeIndex node, Instant last_heard);
+  void clear_out(FrameworkIndex framework);
   void heard(Link& link, Now now);
   void mark_dirty(Link& link);
   void mark_dirty(FrameworkIndex framework);
@@ -199,13 +202,12 @@ struct MasterCore::Impl final : Allocator::Sink {
   void expire_leases(Now now);
   void on_decline(Link& link, const fb::Decline& message, Now now);
   void on_hold(Link& link, const fb::Frame& frame, const fb::Hold& message, Now now);
-  struct AcceptPlan;
   void on_accept(Link& link, const fb::Accept& message, Now now);
   [[nodiscard]] AcceptAnswer check_accept(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan,
                                           Now now);
   [[nodiscard]] AcceptAnswer check_successors(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan,
                                               Now now);
-  void apply_accept(FrameworkIndex framework, const fb::Accept& message, const AcceptPlan& plan, Now now);
+  void apply_accept(FrameworkIndex framework, const fb::Accept& message, AcceptPlan& plan, Now now);
 
   // ---- operators (operator.cpp)
   void on_operator(LinkId id, const Peer& peer, const fb::Frame& frame, Now now);
@@ -282,7 +284,13 @@ struct MasterCore::Impl final : Allocator::Sink {
   std::vector<TaskIndex> tasks_scratch;
   std::vector<NodeIndex> nodes_scratch;
   flatbuffers::FlatBufferBuilder builder{4096};
-  std::uint64_t frame_mark{};
+  AcceptPlan accept_plan;
+  NodeFrames node_frames;
+  std::vector<fb::UpdateEntry> update_entries;
+  std::vector<flatbuffers::Offset<fb::UpdateDetail>> update_details;
+  std::vector<fb::OfferEntry> offer_entries;
+  ShapeTable offer_shapes;
+  std::vector<LinkId> ready_links;
 };
 
 }  // namespace muster::master

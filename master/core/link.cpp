@@ -41,7 +41,7 @@ void MasterCore::Impl::close_link(LinkId id, Now) {
     FrameworkEntry& framework = frameworks[link->framework];
     framework.link = LinkId{};
     framework.last_heard = link->last_heard;
-    framework_out[link->framework.value()] = FrameworkOut{};
+    clear_out(link->framework);
     tasks_scratch.clear();
     tasks.list(link->framework, tasks_scratch);
     for (const TaskIndex task : tasks_scratch) {
@@ -51,6 +51,14 @@ void MasterCore::Impl::close_link(LinkId id, Now) {
     arm_framework(link->framework);
     framework_marks.mark(link->framework.value());
   }
+}
+
+void MasterCore::Impl::clear_out(FrameworkIndex framework) {
+  FrameworkOut& out = framework_out[framework.value()];
+  if (out.recent_spec != kNoSpec) {
+    tasks.drop_spec(out.recent_spec);
+  }
+  out = FrameworkOut{};
 }
 
 // The node's link is gone, or speaks for it no more.

@@ -88,7 +88,7 @@ struct FrameworkOut {
   std::vector<NodeIndex> lost;
   std::vector<OfferId> offers;
   std::vector<ForwardedMessage> messages;
-  SpecIndex recent_spec{kNoSpec};  // of its last accept; may be gone: see TaskTable::is_spec
+  SpecIndex recent_spec{kNoSpec};  // of its last accept; kept for the next one
 };
 
 }  // namespace muster::master

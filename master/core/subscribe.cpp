@@ -110,8 +110,8 @@ void MasterCore::Impl::on_subscribe(LinkId id, const Peer& peer, const fb::Frame
     framework.owned = true;
     framework.owner_uid = peer.uid;
   }
+  clear_out(index);
   FrameworkOut& todo = framework_out[index.value()];
-  todo = FrameworkOut{};
   todo.subscribed_due = todo.inventory_full = true;
   allocator.set_role(index, framework.role);
   allocator.set_wants(index, *std::move(wants));

@@ -7,6 +7,8 @@
 namespace muster {
 namespace {
 
+constexpr std::size_t kSearched = 8;  // up to so many shapes are searched, more are looked up
+
 std::uint64_t hash_of(const Resources& r) {
   std::uint64_t h = mix64(r.memory_bytes) + 0x9e3779b97f4a7c15ULL * r.cpus_milli;
   h = mix64(h ^ r.disk_bytes) + r.gpus;
@@ -100,6 +102,19 @@ std::uint16_t ShapeTable::place_of(const Resources& resources) {
   if (!shapes_.empty() && shapes_[last_] == resources) {
     return last_;
   }
+  const auto fresh = static_cast<std::uint16_t>(shapes_.size());
+  if (shapes_.size() < kSearched) {
+    last_ = static_cast<std::uint16_t>(std::find(shapes_.begin(), shapes_.end(), resources) - shapes_.begin());
+    if (last_ == fresh) {
+      shapes_.push_back(resources);
+    }
+    return last_;
+  }
+  if (by_hash_.empty()) {
+    for (std::uint16_t place = 0; place < fresh; ++place) {
+      by_hash_[hash_of(shapes_[place])].push_back(place);
+    }
+  }
   auto& places = by_hash_[hash_of(resources)];
   for (const std::uint16_t place : places) {
     if (shapes_[place] == resources) {
@@ -107,14 +122,17 @@ std::uint16_t ShapeTable::place_of(const Resources& resources) {
     }
   }
   check(!full(), "shape table: more than 65,535 shapes in one frame");
-  const auto place = static_cast<std::uint16_t>(shapes_.size());
   shapes_.push_back(resources);
-  places.push_back(place);
-  return last_ = place;
+  places.push_back(fresh);
+  return last_ = fresh;
 }
 
 flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<fb::Shape>>> ShapeTable::build(
     flatbuffers::FlatBufferBuilder& builder) const {
+  if (shapes_.size() == 1) {
+    const auto only = to_fb(builder, shapes_.front());
+    return builder.CreateVector(&only, 1);
+  }
   std::vector<flatbuffers::Offset<fb::Shape>> offsets;
   offsets.reserve(shapes_.size());
   for (const Resources& shape : shapes_) {
