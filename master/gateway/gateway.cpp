@@ -114,11 +114,12 @@ std::size_t Gateway::send() {
       break;
     }
     const bool known = router_.knows(out->link);
-    const auto outcome = router_.send(out->link, out->bytes);
+    const std::size_t size = out->bytes.size();
+    const auto outcome = router_.send(out->link, std::move(out->bytes));
     check(outcome.has_value(), "gateway: the router's socket is broken");
     if (*outcome == SendOutcome::sent) {
       count(probe_.frames_out);
-      count(probe_.bytes_out, out->bytes.size());
+      count(probe_.bytes_out, size);
     } else {
       // Links are gapless: a frame that can't leave ends the link's life. Told once per link.
       router_.forget(out->link);

@@ -10,6 +10,9 @@
 namespace muster {
 namespace {
 
+constexpr std::size_t kRoutingIdBytes = 5;
+constexpr std::size_t kLentBytes = 8192;  // frames from this size on are lent to libzmq, smaller ones copied
+
 // "localhost:uid:gid:pid" on ipc, "127.0.0.1" and the like on tcp.
 PeerIdentity parse_peer(zmq::message_t& part) {
   PeerIdentity out;
@@ -72,26 +75,20 @@ Result<Endpoint> bind_one(zmq::socket_t& socket, const Endpoint& wanted) {
 
 }  // namespace
 
-LinkId Router::Impl::link_of(std::string_view routing_id, const PeerIdentity& identity, Instant now) {
-  std::string key(routing_id);
-  const auto found = by_routing_id.find(key);
-  if (found != by_routing_id.end()) {
-    Peer& peer = peers.at(found->second);
-    peer.heard = now;
-    return found->second;
-  }
-  const LinkId link(next_link);
+Router::Impl::Peer& Router::Impl::add(std::uint32_t number, const PeerIdentity& identity) {
+  Peer& peer = peers[number];
+  peer = {LinkId(next_link), number, identity, {}};
   next_link += link_stride;
-  peers.emplace(link, Peer{key, identity, now});
-  by_routing_id.emplace(std::move(key), link);
-  return link;
+  by_link.emplace(peer.link, &peer);
+  return peer;
 }
 
 void Router::Impl::forget(LinkId link) {
-  const auto found = peers.find(link);
-  if (found != peers.end()) {
-    by_routing_id.erase(found->second.routing_id);
-    peers.erase(found);
+  const auto found = by_link.find(link);
+  if (found != by_link.end()) {
+    const std::uint32_t number = found->second->number;
+    by_link.erase(found);
+    peers.erase(number);
   }
 }
 
@@ -129,18 +126,17 @@ Result<bool> Router::receive(Incoming& in, Instant now) {
   };
   try {
     while (next(part)) {
-      // The first part is the routing id: libzmq's own are 5 bytes that begin with zero.
-      char routing_id[5];
+      // The first part is the routing id: libzmq's own are 5 bytes, a zero and a number.
       const auto* id = part.data<char>();
-      const bool named_by_us = part.size() == sizeof routing_id && id[0] == 0;
+      const bool named_by_us = part.size() == kRoutingIdBytes && id[0] == 0;
+      std::uint32_t number = 0;
       if (named_by_us) {
-        std::memcpy(routing_id, id, sizeof routing_id);
+        std::memcpy(&number, id + 1, sizeof number);
       }
       if (!part.more() || !next(part)) {
         ++impl_->dropped;
         continue;
       }
-      in.peer = parse_peer(part);
       in.several_parts = part.more();
       for (zmq::message_t rest; in.several_parts && next(rest) && rest.more();) {
       }
@@ -148,7 +144,11 @@ Result<bool> Router::receive(Incoming& in, Instant now) {
         ++impl_->dropped;
         continue;
       }
-      in.link = impl_->link_of(std::string_view(routing_id, sizeof routing_id), in.peer, now);
+      const auto known = impl_->peers.find(number);
+      Impl::Peer& peer = known != impl_->peers.end() ? known->second : impl_->add(number, parse_peer(part));
+      peer.heard = now;
+      in.link = peer.link;
+      in.peer = peer.identity;
       return true;
     }
     return false;
@@ -157,37 +157,56 @@ Result<bool> Router::receive(Incoming& in, Instant now) {
   }
 }
 
-Result<SendOutcome> Router::send(LinkId link, std::span<const std::uint8_t> frame) {
-  const auto found = impl_->peers.find(link);
-  if (found == impl_->peers.end()) {
+template <class Body>
+Result<SendOutcome> Router::Impl::send(LinkId link, Body&& send_body) {
+  const auto found = by_link.find(link);
+  if (found == by_link.end()) {
     return SendOutcome::link_lost;
   }
-  const std::string& id = found->second.routing_id;
+  char id[kRoutingIdBytes]{};
+  std::memcpy(id + 1, &found->second->number, sizeof found->second->number);
   try {
     if (!uninterrupted([&] {
-          return impl_->socket.send(zmq::buffer(id), zmq::send_flags::dontwait | zmq::send_flags::sndmore);
+          return socket.send(zmq::buffer(id, sizeof id), zmq::send_flags::dontwait | zmq::send_flags::sndmore);
         })) {
       return SendOutcome::would_block;
     }
     // The peer has taken the first part, so it takes this one.
-    (void)uninterrupted([&] { return impl_->socket.send(zmq::buffer(frame.data(), frame.size()), zmq::send_flags::dontwait); });
+    (void)uninterrupted(send_body);
     return SendOutcome::sent;
   } catch (const zmq::error_t& error) {
     if (error.num() != EHOSTUNREACH) {
       return fail_zmq("send", error);
     }
-    impl_->forget(link);
+    forget(link);
     return SendOutcome::link_lost;
   }
+}
+
+Result<SendOutcome> Router::send(LinkId link, std::span<const std::uint8_t> frame) {
+  return impl_->send(link, [&] {
+    return impl_->socket.send(zmq::buffer(frame.data(), frame.size()), zmq::send_flags::dontwait);
+  });
+}
+
+Result<SendOutcome> Router::send(LinkId link, FrameBytes&& frame) {
+  if (frame.size() < kLentBytes) {
+    return send(link, std::span<const std::uint8_t>(frame));
+  }
+  auto lent = std::make_unique<FrameBytes>(std::move(frame));
+  const auto give_back = [](void*, void* bytes) { delete static_cast<FrameBytes*>(bytes); };
+  zmq::message_t message(lent->data(), lent->size(), give_back, lent.get());
+  (void)lent.release();  // the message's now
+  return impl_->send(link, [&] { return impl_->socket.send(message, zmq::send_flags::dontwait); });
 }
 
 void Router::forget(LinkId link) { impl_->forget(link); }
 
 void Router::forget_silent(Instant since, std::vector<LinkId>& lost) {
   const auto first = static_cast<std::ptrdiff_t>(lost.size());
-  for (const auto& [link, peer] : impl_->peers) {
+  for (const auto& [number, peer] : impl_->peers) {
     if (peer.heard < since) {
-      lost.push_back(link);
+      lost.push_back(peer.link);
     }
   }
   std::sort(lost.begin() + first, lost.end());
@@ -196,7 +215,7 @@ void Router::forget_silent(Instant since, std::vector<LinkId>& lost) {
   }
 }
 
-bool Router::knows(LinkId link) const { return impl_->peers.contains(link); }
+bool Router::knows(LinkId link) const { return impl_->by_link.contains(link); }
 std::size_t Router::links() const { return impl_->peers.size(); }
 std::uint64_t Router::dropped() const { return impl_->dropped; }
 

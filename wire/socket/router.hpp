@@ -56,6 +56,8 @@ class Router {
   [[nodiscard]] Result<bool> receive(Incoming& in, Instant now);
   // Never blocks. link_lost: unknown link, or its peer has gone; the number is dead from now on.
   [[nodiscard]] Result<SendOutcome> send(LinkId link, std::span<const std::uint8_t> frame);
+  // The same, and the frame's memory may go with it.
+  [[nodiscard]] Result<SendOutcome> send(LinkId link, FrameBytes&& frame);
   // The number is dead from now on; a peer that speaks again is a new link.
   void forget(LinkId link);
   // Forgets links that have been silent since before `since`, appending them to `lost`. A peer that speaks again is a

@@ -38,18 +38,23 @@ struct Dealer::Impl {
 
 // Owned by the thread of its Router.
 struct Router::Impl {
+  // A connection. libzmq numbers them, and says who it is with every message: it is asked once.
   struct Peer {
-    std::string routing_id;
+    LinkId link;
+    std::uint32_t number{};
     PeerIdentity identity;
     Instant heard;
   };
-  LinkId link_of(std::string_view routing_id, const PeerIdentity& identity, Instant now);
+  Peer& add(std::uint32_t number, const PeerIdentity& identity);
   void forget(LinkId link);
+  // `send_body` sends the frame behind the part that names the link.
+  template <class Body>
+  [[nodiscard]] Result<SendOutcome> send(LinkId link, Body&& send_body);
 
   zmq::socket_t socket;
   std::vector<Endpoint> endpoints;
-  std::unordered_map<std::string, LinkId> by_routing_id;  // looked up, never iterated
-  std::unordered_map<LinkId, Peer> peers;
+  std::unordered_map<std::uint32_t, Peer> peers;   // by libzmq's number
+  std::unordered_map<LinkId, Peer*> by_link;       // looked up, never iterated
   std::uint64_t next_link{1};
   std::uint64_t link_stride{1};
   std::uint64_t dropped{};
