@@ -83,9 +83,19 @@ class Drf final : public Allocator {
   [[nodiscard]] bool offerable(NodeIndex node) const {
     return node.value() < offerable_.size() && offerable_[node.value()] != 0;
   }
-  [[nodiscard]] bool before(FrameworkIndex a, FrameworkIndex b) const;
+  // A framework's place in the order of who is next; smaller ones come first. Ages are unique.
+  struct Rank {
+    double role_share{};  // divided by its weight
+    double share{};
+    std::uint64_t age{};
+    FrameworkIndex framework;
+    auto operator<=>(const Rank&) const = default;
+  };
+  [[nodiscard]] Rank rank_of(FrameworkIndex framework) const;
+  // An offer to `framework` has made its share and its role's grow.
+  void rank_again(std::vector<Rank>& ranks, FrameworkIndex framework) const;
   [[nodiscard]] bool poorer(FrameworkIndex a, FrameworkIndex b) const;
-  void order_running();
+  void drop_satisfied();
   // Pieces of a want that may go on the node now; 0 if none.
   [[nodiscard]] std::uint64_t pieces_for(const Framework& framework, const WantState& want, NodeIndex node);
   [[nodiscard]] std::uint64_t quota_left(const Framework& framework, const WantState& want);
@@ -109,7 +119,8 @@ class Drf final : public Allocator {
   std::vector<std::uint8_t> node_dirty_;
   std::vector<NodeIndex> dirty_nodes_;
   std::vector<FrameworkIndex> dirty_frameworks_;
-  std::vector<FrameworkIndex> running_;  // active, with pieces left; in order during allocate
+  std::vector<FrameworkIndex> running_;  // active, with pieces left
+  std::vector<Rank> ranks_;              // of allocate's present step
   std::vector<NodeIndex> nodes_scratch_;
   std::uint64_t requests_{};
 };

@@ -5,24 +5,23 @@
 
 namespace muster::master {
 
-bool Drf::before(FrameworkIndex a, FrameworkIndex b) const {
-  const Framework& x = frameworks_[a.value()];
-  const Framework& y = frameworks_[b.value()];
-  if (x.role != y.role) {
-    const Role& p = roles_[x.role];
-    const Role& q = roles_[y.role];
-    const double p_share = p.charged.dominant_share(total_) / p.weight;
-    const double q_share = q.charged.dominant_share(total_) / q.weight;
-    if (p_share != q_share) {
-      return p_share < q_share;
+Drf::Rank Drf::rank_of(FrameworkIndex index) const {
+  const Framework& framework = frameworks_[index.value()];
+  const Role& role = roles_[framework.role];
+  return {role.charged.dominant_share(total_) / role.weight, framework.charged.dominant_share(total_), framework.age,
+          index};
+}
+
+void Drf::rank_again(std::vector<Rank>& ranks, FrameworkIndex index) const {
+  const Rank now = rank_of(index);
+  const std::uint32_t role = frameworks_[index.value()].role;
+  for (Rank& rank : ranks) {
+    if (rank.framework == index) {
+      rank = now;
+    } else if (frameworks_[rank.framework.value()].role == role) {
+      rank.role_share = now.role_share;
     }
   }
-  const double x_share = x.charged.dominant_share(total_);
-  const double y_share = y.charged.dominant_share(total_);
-  if (x_share != y_share) {
-    return x_share < y_share;
-  }
-  return x.age < y.age;
 }
 
 bool Drf::poorer(FrameworkIndex a, FrameworkIndex b) const {
@@ -62,17 +61,12 @@ std::uint64_t Drf::wanted_by_poorer(FrameworkIndex holder, NodeIndex node, Insta
   return pieces;
 }
 
-// Drops who wants nothing any more and sorts the rest. Several roles at equal share are told apart by their
-// frameworks, so `before` is an order over all only within equal roles' shares: ages are unique.
-void Drf::order_running() {
+void Drf::drop_satisfied() {
   std::erase_if(running_, [this](FrameworkIndex framework) {
     Framework& row = frameworks_[framework.value()];
     row.in_running = row.active && row.left > 0;
     return !row.in_running;
   });
-  if (running_.size() > 1) {
-    std::sort(running_.begin(), running_.end(), [this](FrameworkIndex a, FrameworkIndex b) { return before(a, b); });
-  }
 }
 
 // Pieces that the role's quota still allows.
@@ -149,25 +143,40 @@ bool Drf::offer_node(FrameworkIndex index, NodeIndex node, Instant now, Sink& si
 }
 
 void Drf::allocate_nodes(Instant now, Sink& sink) {
-  order_running();
+  drop_satisfied();
+  ranks_.clear();
+  for (const FrameworkIndex framework : running_) {
+    ranks_.push_back(rank_of(framework));
+  }
+  std::sort(ranks_.begin(), ranks_.end());
   for (std::size_t i = 0; i < dirty_nodes_.size(); ++i) {
     const NodeIndex node = dirty_nodes_[i];
     node_dirty_[node.value()] = 0;
-    if (!offerable(node) || running_.empty()) {
+    if (!offerable(node)) {
       continue;
     }
     bool offered = true;
     while (offered && !ledger_.free(node).is_zero()) {
-      offered = false;
-      for (const FrameworkIndex framework : running_) {
-        if (offer_node(framework, node, now, sink)) {
-          offered = true;
-          order_running();
-          break;
+      const auto taker = std::find_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) {
+        return offer_node(rank.framework, node, now, sink);
+      });
+      offered = taker != ranks_.end();
+      if (offered) {
+        const FrameworkIndex framework = taker->framework;
+        if (frameworks_[framework.value()].left == 0) {
+          ranks_.erase(taker);
+        }
+        rank_again(ranks_, framework);
+        // All but those of one role stand in order still, and these do among themselves but for one.
+        for (auto at = ranks_.begin(); at != ranks_.end(); ++at) {
+          if (at != ranks_.begin() && *at < *std::prev(at)) {
+            std::rotate(std::upper_bound(ranks_.begin(), at, *at), at, std::next(at));
+          }
         }
       }
     }
   }
+  drop_satisfied();
   dirty_nodes_.clear();
 }
 
@@ -231,17 +240,20 @@ void Drf::allocate_frameworks(Instant now, Sink& sink) {
       want.searched = false;
     }
   }
-  while (!dirty_frameworks_.empty()) {
-    auto next = dirty_frameworks_.begin();
-    for (auto it = std::next(next); it != dirty_frameworks_.end(); ++it) {
-      if (before(*it, *next)) {
-        next = it;
-      }
-    }
-    Framework& framework = frameworks_[next->value()];
-    if (!framework.active || framework.left == 0 || !search(*next, now, sink)) {
+  ranks_.clear();
+  for (const FrameworkIndex framework : dirty_frameworks_) {
+    ranks_.push_back(rank_of(framework));
+  }
+  dirty_frameworks_.clear();
+  while (!ranks_.empty()) {
+    const auto next = std::min_element(ranks_.begin(), ranks_.end());
+    const FrameworkIndex index = next->framework;
+    Framework& framework = frameworks_[index.value()];
+    if (!framework.active || framework.left == 0 || !search(index, now, sink)) {
       framework.dirty = false;
-      dirty_frameworks_.erase(next);
+      ranks_.erase(next);
+    } else {
+      rank_again(ranks_, index);
     }
   }
 }
