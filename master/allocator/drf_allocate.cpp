@@ -148,32 +148,37 @@ void Drf::allocate_nodes(Instant now, Sink& sink) {
   for (const FrameworkIndex framework : running_) {
     ranks_.push_back(rank_of(framework));
   }
-  std::sort(ranks_.begin(), ranks_.end());
+  // Mostly the first takes what there is, and then all have to be compared anew: they are sorted only if it does not.
+  bool sorted = false;
   for (std::size_t i = 0; i < dirty_nodes_.size(); ++i) {
     const NodeIndex node = dirty_nodes_[i];
     node_dirty_[node.value()] = 0;
     if (!offerable(node)) {
       continue;
     }
-    bool offered = true;
-    while (offered && !ledger_.free(node).is_zero()) {
-      const auto taker = std::find_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) {
-        return offer_node(rank.framework, node, now, sink);
-      });
-      offered = taker != ranks_.end();
-      if (offered) {
-        const FrameworkIndex framework = taker->framework;
-        if (frameworks_[framework.value()].left == 0) {
-          ranks_.erase(taker);
+    while (!ranks_.empty() && !ledger_.free(node).is_zero()) {
+      if (!sorted) {
+        std::iter_swap(ranks_.begin(), std::min_element(ranks_.begin(), ranks_.end()));
+      }
+      auto taker = ranks_.begin();
+      if (!offer_node(taker->framework, node, now, sink)) {
+        if (!sorted) {
+          std::sort(std::next(ranks_.begin()), ranks_.end());
+          sorted = true;
         }
-        rank_again(ranks_, framework);
-        // All but those of one role stand in order still, and these do among themselves but for one.
-        for (auto at = ranks_.begin(); at != ranks_.end(); ++at) {
-          if (at != ranks_.begin() && *at < *std::prev(at)) {
-            std::rotate(std::upper_bound(ranks_.begin(), at, *at), at, std::next(at));
-          }
+        do {
+          ++taker;
+        } while (taker != ranks_.end() && !offer_node(taker->framework, node, now, sink));
+        if (taker == ranks_.end()) {
+          break;
         }
       }
+      const FrameworkIndex framework = taker->framework;
+      if (frameworks_[framework.value()].left == 0) {
+        ranks_.erase(taker);
+      }
+      rank_again(ranks_, framework);
+      sorted = false;
     }
   }
   drop_satisfied();
