@@ -53,7 +53,7 @@ std::uint64_t Drf::wanted_by_poorer(FrameworkIndex holder, NodeIndex node, Insta
     for (const WantState& want : framework.wants) {
       const auto& nodes = want.want.nodes;
       const bool here = nodes.empty() || std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-      if (want.left > 0 && here && want.want.shape.fits_in(ledger_.books(node).advertised)) {
+      if (want.left > 0 && here && want.want.shape.fits_in(ledger_.books(node).advertised())) {
         pieces += quota_left(framework, want);
       }
     }

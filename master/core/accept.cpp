@@ -252,9 +252,9 @@ void MasterCore::Impl::apply_accept(FrameworkIndex framework, const fb::Accept& 
       // What it follows was found when the plan was made, or stands earlier in this Accept.
       join_line(index, tasks.find(framework, successor->after));
     } else {
-      if (!joins(run, task)) {
+      if (!run.takes(task)) {
         charge_run(run);
-        run = {framework, node, kind, 0};
+        run = run_of(task);
       }
       ++run.count;
       task.charged = true;

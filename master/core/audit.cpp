@@ -103,7 +103,7 @@ Status MasterCore::Impl::audit() const {
                    std::to_string(charges[at]));
     }
     if (!nodes[index].lost) {
-      capacity.add(ledger.books(index).advertised);
+      capacity.add(ledger.books(index).advertised());
     } else if (!ledger.books(index).used.is_zero() || !ledger.books(index).offered.is_zero()) {
       return wrong("node " + names[at] + " is lost and still holds something");
     }

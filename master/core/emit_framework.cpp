@@ -92,7 +92,7 @@ void MasterCore::Impl::emit_inventory(Link& link, FrameworkOut& todo, Now now, M
         attributes.push_back(builder.CreateString(attribute));
       }
       const auto name = builder.CreateString(node.name);
-      const auto capacity = to_fb(builder, ledger.books(changed[at]).advertised);
+      const auto capacity = to_fb(builder, ledger.books(changed[at]).advertised());
       const auto list = builder.CreateVector(attributes);
       const auto switch_name = builder.CreateString(node.switch_name);
       const auto endpoint = builder.CreateString(node.endpoint);

@@ -17,8 +17,7 @@ class Fifo {
   [[nodiscard]] const T& front() const { return items_[head_]; }
   void pop() {
     if (++head_ == items_.size()) {
-      items_.clear();
-      head_ = 0;
+      clear();
     } else if (head_ >= 64 && head_ * 2 > items_.size()) {
       items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(head_));
       head_ = 0;
@@ -27,9 +26,13 @@ class Fifo {
   void clear() {
     items_.clear();
     head_ = 0;
+    if (items_.capacity() > kKept) {
+      items_.shrink_to_fit();  // of a burst
+    }
   }
 
  private:
+  static constexpr std::size_t kKept = 65'536;
   std::vector<T> items_;
   std::size_t head_{};
 };

@@ -69,6 +69,11 @@ struct Run {
   NodeIndex node{kNoNode};
   KindIndex kind{kNoKind};
   std::uint32_t count{};
+  bool alone{};  // ports don't add up: a run of one
+
+  [[nodiscard]] bool takes(const Task& task) const {
+    return count != 0 && kind == task.kind && node == task.node && framework == task.framework && !alone;
+  }
 };
 
 enum class OfferEnd : std::uint8_t { accepted, declined, expired, rescinded };
@@ -138,7 +143,9 @@ struct MasterCore::Impl final : Allocator::Sink {
   void end_task(TaskIndex task, Now now);
   void book(TaskIndex task);    // what has been charged to its node
   void unbook(TaskIndex task);
-  [[nodiscard]] bool joins(const Run& run, const Task& task) const;
+  [[nodiscard]] Run run_of(const Task& task) const {
+    return {task.framework, task.node, task.kind, 0, !tasks.shape(task).ports.empty()};
+  }
   void charge_run(Run& run);    // to the node and the framework, and empties it
   void release_run();           // `ended_run`
   void book_framework(FrameworkIndex framework, NodeIndex node, const Resources& taken, std::uint32_t count);

@@ -51,6 +51,7 @@ struct NodeOut {
   std::vector<std::uint32_t> channels;  // all of the node
   std::vector<std::uint32_t> acks;      // channels with an acknowledgement due
   std::vector<ForwardedMessage> messages;
+  std::uint32_t recent_channel{kNone};
   bool drain_due{};
   bool listed{};                        // in its link's dirty_nodes
 };

@@ -182,7 +182,7 @@ std::vector<MasterCore::NodeBooks> MasterCore::books() const {
   std::vector<NodeBooks> out;
   for (std::uint32_t at = 0; at < impl_->nodes.count(); ++at) {
     const auto& row = impl_->ledger.books(NodeIndex{at});
-    out.push_back({impl_->nodes[NodeIndex{at}].name, row.capacity, row.used, row.offered, row.free});
+    out.push_back({impl_->nodes[NodeIndex{at}].name, row.capacity(), row.used, row.offered, row.free});
   }
   return out;
 }

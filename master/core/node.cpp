@@ -116,7 +116,7 @@ void MasterCore::Impl::lose_node(NodeIndex index, Now now) {
       declare(task, TaskState::lost, TaskReason::node_lost, now);
     }
   }
-  capacity_total.remove(ledger.books(index).advertised);
+  capacity_total.remove(ledger.books(index).advertised());
   allocator.set_capacity(capacity_total);
   framework_marks.mark_all();
   update_offerable(index);

@@ -136,7 +136,7 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
         row->node = place;
         row->name = node.name;
         row->state = node.state();
-        row->capacity = shape_of(ledger.books(index).capacity);
+        row->capacity = shape_of(ledger.books(index).capacity());
         row->used = shape_of(ledger.books(index).used);
         row->offered = shape_of(ledger.books(index).offered);
         row->tasks = ledger.books(index).tasks;

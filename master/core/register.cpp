@@ -175,10 +175,10 @@ void MasterCore::Impl::register_node(Link& link, const Peer& peer, const fb::Nod
   node.lost = false;
 
   const Resources capacity = from_fb(*registration.capacity()).value();
-  if (capacity != ledger.books(index).advertised || was_lost) {
+  if (capacity != ledger.books(index).advertised() || was_lost) {
     rescind_node(index, fb::RescindReason::NodeLost);
     if (!was_lost) {
-      capacity_total.remove(ledger.books(index).advertised);
+      capacity_total.remove(ledger.books(index).advertised());
     }
     capacity_total.add(capacity);
     ledger.set_capacity(index, capacity);

@@ -199,16 +199,13 @@ void MasterCore::Impl::book_framework(FrameworkIndex index, NodeIndex node, cons
   framework_marks.mark(index.value());
 }
 
-bool MasterCore::Impl::joins(const Run& run, const Task& task) const {
-  return run.kind == task.kind && run.node == task.node && run.framework == task.framework &&
-         tasks.shape(task).ports.empty();
-}
-
 void MasterCore::Impl::charge_run(Run& run) {
   if (run.count == 0) {
     return;
   }
-  const Resources taken = tasks.kind(run.kind).shape.times(run.count);
+  const Resources& one = tasks.kind(run.kind).shape;
+  const Resources several = run.count == 1 ? Resources{} : one.times(run.count);
+  const Resources& taken = run.count == 1 ? one : several;
   ledger.charge(run.node, taken, run.count);
   book_framework(run.framework, run.node, taken, run.count);
   run.count = 0;
@@ -219,9 +216,9 @@ void MasterCore::Impl::unbook(TaskIndex index) {
   Task& task = tasks[index];
   task.charged = false;
   task_marks.mark(index.slot);
-  if (!joins(ended_run, task)) {
+  if (!ended_run.takes(task)) {
     release_run();
-    ended_run = {task.framework, task.node, task.kind, 0};
+    ended_run = run_of(task);
   }
   ++ended_run.count;
   if (!taking_updates) {
@@ -233,8 +230,10 @@ void MasterCore::Impl::release_run() {
   if (ended_run.count == 0) {
     return;
   }
-  const auto [index, node, kind, count] = std::exchange(ended_run, Run{});
-  const Resources given = tasks.kind(kind).shape.times(count);
+  const auto [index, node, kind, count, alone] = std::exchange(ended_run, Run{});
+  const Resources& one = tasks.kind(kind).shape;
+  const Resources several = count == 1 ? Resources{} : one.times(count);
+  const Resources& given = count == 1 ? one : several;
   ledger.release(node, given, count);
   FrameworkEntry& framework = frameworks[index];
   framework.used.remove(given);
@@ -291,20 +290,24 @@ void MasterCore::Impl::say(FrameworkIndex framework, const Word& word) {
 }
 
 std::uint32_t MasterCore::Impl::channel_of(NodeIndex node, FrameworkIndex framework) {
+  NodeOut& out = node_out[node.value()];
+  if (out.recent_channel != kNone && channels[out.recent_channel].framework == framework) {
+    return out.recent_channel;
+  }
   const std::uint64_t hash = channel_hash(node, framework);
   const std::uint32_t found = channel_index.find(hash, [&](std::uint32_t at) {
     return channels[at].node == node && channels[at].framework == framework;
   });
   if (found != kNone) {
-    return found;
+    return out.recent_channel = found;
   }
   const auto place = static_cast<std::uint32_t>(channels.size());
   Channel& channel = channels.emplace_back();
   channel.node = node;
   channel.framework = framework;
   channel_index.insert(hash, place);
-  node_out[node.value()].channels.push_back(place);
-  return place;
+  out.channels.push_back(place);
+  return out.recent_channel = place;
 }
 
 // Moves past everything that nobody has to acknowledge any more.

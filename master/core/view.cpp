@@ -43,7 +43,7 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
     row.name = node.name;
     row.state = node.state();
     row.reachable = node.attached() && !node.silent;
-    row.capacity = books.capacity;
+    row.capacity = books.capacity();
     row.used = books.used;
     row.offered = books.offered;
     row.free = books.free;

@@ -17,15 +17,6 @@
 namespace muster::master {
 
 struct Node {
-  // Identity: what its last Register said.
-  std::string name;
-  std::string boot_id;
-  std::uint32_t boot{};             // its boot number; 0 = it does not say
-  std::string switch_name;
-  std::string endpoint;
-  std::string version;
-  std::vector<std::string> attributes;
-  std::uint64_t topology_hash{};
   // Its link.
   Incarnation incarnation;          // of its last life
   LinkId link;                      // 0: none open
@@ -35,6 +26,15 @@ struct Node {
   bool owned{};                     // registered over a local link
   std::uint32_t owner_uid{};
   Instant timer_at{Instant::never()};  // its armed timer
+  // Identity: what its last Register said.
+  std::string name;
+  std::string boot_id;
+  std::uint32_t boot{};             // its boot number; 0 = it does not say
+  std::string switch_name;
+  std::string endpoint;
+  std::string version;
+  std::vector<std::string> attributes;
+  std::uint64_t topology_hash{};
   // Drain: an operator's word to this master outlives what the node restates.
   bool drained{};
   bool operator_spoke{};

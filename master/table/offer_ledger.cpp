@@ -23,20 +23,29 @@ Resources join(const Resources& a, const Resources& b) {
 
 }  // namespace
 
-void OfferLedger::add_node() { nodes_.emplace_back(); }
+void OfferLedger::add_node() {
+  static const auto nothing = std::make_shared<const Resources>();
+  nodes_.emplace_back().stated = nothing;
+}
 
 void OfferLedger::settle_capacity(NodeBooks& books) {
   Resources taken = books.used;
   taken += books.offered;
-  books.capacity = taken.fits_in(books.advertised) ? books.advertised : join(books.advertised, taken);
-  books.free = books.capacity;
+  books.grown.reset();
+  if (!taken.fits_in(books.advertised())) {
+    books.grown = std::make_unique<const Resources>(join(books.advertised(), taken));
+  }
+  books.free = books.capacity();
   books.free -= taken;
 }
 
 void OfferLedger::set_capacity(NodeIndex node, const Resources& advertised) {
   NodeBooks& books = nodes_[node.value()];
   check(books.offers == 0, "ledger: capacity changes under open offers");
-  books.advertised = advertised;
+  if (*recent_stated_ != advertised) {
+    recent_stated_ = std::make_shared<const Resources>(advertised);
+  }
+  books.stated = recent_stated_;
   settle_capacity(books);
 }
 
@@ -72,7 +81,7 @@ void OfferLedger::release(NodeIndex node, const Resources& shape, std::uint32_t 
   check(books.tasks >= tasks, "ledger: more tasks end than were booked");
   books.tasks -= tasks;
   books.used -= shape;
-  if (books.capacity == books.advertised) {
+  if (!books.grown) {
     books.free += shape;
   } else {
     settle_capacity(books);
@@ -117,7 +126,7 @@ void OfferLedger::close(OfferId id) {
   Offer& offer = offers_[id.slot];
   NodeBooks& books = nodes_[offer.node.value()];
   books.offered -= offer.resources;
-  if (books.capacity == books.advertised) {
+  if (!books.grown) {
     books.free += offer.resources;
   } else {
     settle_capacity(books);

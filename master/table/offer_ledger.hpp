@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -43,15 +44,19 @@ struct Offer {
   std::uint32_t lease_prev{kNone}, lease_next{kNone};
 };
 
-struct NodeBooks {
-  Resources capacity;  // as booked: the advertised one, or more while tasks of before a shrink still run
-  Resources used;
-  Resources offered;
+struct alignas(64) NodeBooks {
   Resources free;
-  Resources advertised;
+  Resources offered;
+  Resources used;
   std::uint32_t offer_head{kNone}, offer_tail{kNone};
   std::uint32_t offers{};
-  std::uint32_t tasks{};  // charges
+  std::uint32_t tasks{};                       // charges
+  std::shared_ptr<const Resources> stated;     // what it advertises: one for all nodes that are alike and came in a row
+  std::unique_ptr<const Resources> grown;      // while tasks of before a shrink still run
+
+  [[nodiscard]] const Resources& advertised() const { return *stated; }
+  // As booked: used + offered + free.
+  [[nodiscard]] const Resources& capacity() const { return grown ? *grown : *stated; }
 };
 
 class OfferLedger {
@@ -115,6 +120,7 @@ class OfferLedger {
   void settle_capacity(NodeBooks& books);
 
   std::vector<NodeBooks> nodes_;
+  std::shared_ptr<const Resources> recent_stated_ = std::make_shared<const Resources>();
   std::vector<FrameworkOffers> frameworks_;
   Slots<Offer> offers_;
   std::uint32_t lease_head_{kNone}, lease_tail_{kNone};  // open offers: leases are alike, so the list is sorted

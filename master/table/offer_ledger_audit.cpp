@@ -39,10 +39,10 @@ Status OfferLedger::audit(const std::vector<Resources>& used_by_tasks, const std
     const NodeBooks& books = nodes_[node];
     Resources sum = books.used;
     const bool sums = sum.can_add(books.offered) && (sum += books.offered).can_add(books.free);
-    if (!sums || (sum += books.free) != books.capacity) {
+    if (!sums || (sum += books.free) != books.capacity()) {
       return wrong("node " + names[node] + ": used [" + to_string(books.used) + "] + offered [" +
                    to_string(books.offered) + "] + free [" + to_string(books.free) + "] is not capacity [" +
-                   to_string(books.capacity) + "]");
+                   to_string(books.capacity()) + "]");
     }
     if (books.offered != offered[node]) {
       return wrong("node " + names[node] + ": offers hold [" + to_string(offered[node]) + "], booked are [" +

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "master/table/ids.hpp"
@@ -33,8 +34,13 @@ class Slots {
   void remove(std::uint32_t slot) {
     check(used(slot), "slots: a place is given back twice");
     T& row = (*this)[slot];
-    std::destroy_at(&row);
-    std::construct_at(&row);
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      static constexpr T kFresh{};
+      row = kFresh;  // a plain copy: quicker than writing member after member
+    } else {
+      std::destroy_at(&row);
+      std::construct_at(&row);
+    }
     mark_at(slot) += kGeneration - kUsed;
     free_.push_back(slot);
     --count_;

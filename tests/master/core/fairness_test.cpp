@@ -1,5 +1,8 @@
 // Goal: resources go to who is furthest below its weighted dominant share, within quotas, in a fixed order.
 // Method: frameworks that take every offer at once, until the cluster is full; then who has what is counted.
+#include <random>
+#include <tuple>
+
 #include "tests/master/core/fake_cluster.hpp"
 #include "master/allocator/drf.hpp"
 
@@ -202,4 +205,100 @@ TEST_CASE("an idle allocator has no work, and a search finds the one node that f
   CHECK(sink.offers[0].first == NodeIndex{4321});
   CHECK(sink.offers[0].second == res("cpus=64;mem=2G"));
   CHECK(drf.wants_left(one) == 1);
+}
+
+namespace {
+
+// Books every offer and checks whose it is: of all that still want pieces nobody is further below its share.
+struct CheckedBooks final : Allocator::Sink {
+  struct Framework {
+    std::uint32_t role{};
+    std::uint64_t age{}, left{};
+    Amounts charged;
+  };
+  CheckedBooks(Drf& allocator, OfferLedger& books) : drf(allocator), ledger(books) {}
+  [[nodiscard]] auto rank(std::size_t at) const {
+    const Framework& framework = frameworks[at];
+    return std::tuple(role_charged[framework.role].dominant_share(total) / weights[framework.role],
+                      framework.charged.dominant_share(total), framework.age);
+  }
+  void offer(NodeIndex node, FrameworkIndex index, Resources resources, OfferTag tag) override {
+    for (std::size_t other = 0; other < frameworks.size(); ++other) {
+      if (frameworks[other].left > 0) {
+        CHECK(rank(index.value()) <= rank(other));
+      }
+    }
+    Framework& framework = frameworks[index.value()];
+    REQUIRE(framework.left >= tag.pieces);
+    framework.left -= tag.pieces;
+    framework.charged.add(resources);
+    role_charged[framework.role].add(resources);
+    drf.charge(index, resources);
+    offers.push_back(ledger.open(node, index, std::move(resources), tag, Instant::from_ns(++made)));
+  }
+  void end(std::size_t place) {
+    const OfferId id = offers[place];
+    offers.erase(offers.begin() + static_cast<std::ptrdiff_t>(place));
+    const Offer offer = *ledger.find(id);
+    frameworks[offer.framework.value()].charged.remove(offer.resources);
+    role_charged[frameworks[offer.framework.value()].role].remove(offer.resources);
+    drf.discharge(offer.framework, offer.resources);
+    ledger.close(id);
+    drf.node_freed(offer.node);
+  }
+  Drf& drf;
+  OfferLedger& ledger;
+  std::vector<Framework> frameworks;
+  std::vector<Amounts> role_charged;
+  std::vector<double> weights;
+  Amounts total;
+  std::vector<OfferId> offers;
+  std::int64_t made{};
+};
+
+}  // namespace
+
+TEST_CASE("of many frameworks in several roles each offer goes to the one furthest below its share") {
+  std::mt19937_64 random(3);
+  OfferLedger ledger;
+  Drf drf(ledger);
+  CheckedBooks books(drf, ledger);
+  for (std::uint32_t node = 0; node < 40; ++node) {
+    Resources capacity;
+    capacity.cpus_milli = 1000 * static_cast<MilliCpus>(1 + random() % 4);
+    ledger.add_node();
+    ledger.set_capacity(NodeIndex(node), capacity);
+    books.total.add(capacity);
+    drf.set_offerable(NodeIndex(node), true);
+  }
+  drf.set_capacity(books.total);
+  for (std::uint32_t role = 0; role < 4; ++role) {
+    books.role_charged.emplace_back();
+    books.weights.push_back(1.0 + role);
+    drf.set_weight("role" + std::to_string(role), 1.0 + role);
+  }
+  for (std::uint32_t framework = 0; framework < 12; ++framework) {
+    books.frameworks.push_back({framework % 4, 0, 0, {}});
+    drf.set_role(FrameworkIndex(framework), "role" + std::to_string(framework % 4));
+    drf.set_active(FrameworkIndex(framework), true);
+  }
+  Resources piece;  // fits on whatever is free, so that nobody is passed over
+  piece.cpus_milli = 1000;
+  std::uint64_t requests = 0;
+  for (int step = 0; step < 300; ++step) {
+    for (std::uint32_t framework = 0; framework < 12; ++framework) {
+      if (random() % 3 == 0) {
+        const auto count = static_cast<std::uint32_t>(1 + random() % 20);
+        books.frameworks[framework].left = count;
+        books.frameworks[framework].age = ++requests;
+        drf.set_wants(FrameworkIndex(framework), {{piece, count, false, {}}});
+      }
+    }
+    for (std::uint64_t ends = random() % 20; ends > 0 && !books.offers.empty(); --ends) {
+      books.end(random() % books.offers.size());
+    }
+    drf.allocate(Instant{}, books);
+    REQUIRE_FALSE(drf.has_work());
+  }
+  CHECK(books.made > 1000);
 }

@@ -226,3 +226,51 @@ TEST_CASE("equal attempt ids of two frameworks are two tasks") {
   tasks.drop_spec(spec);
   CHECK(tasks.spec_count() == 0);
 }
+
+TEST_CASE("alike tasks share a kind, which goes with the last of them") {
+  TaskTable tasks;
+  const auto row_of = [&](std::uint64_t id, const char* shape, const char* name) {
+    const TaskIndex row = tasks.add(FrameworkIndex{0}, NodeIndex{0}, AttemptId{1, id});
+    tasks.set_kind(tasks[row], tasks.kind_of(res(shape), name, 7, 1));
+    return row;
+  };
+  const TaskIndex a = row_of(1, "cpus=1", "job");
+  const TaskIndex b = row_of(2, "cpus=1", "job");
+  const TaskIndex c = row_of(3, "cpus=1;ports=8000", "job");
+  CHECK(tasks[a].kind == tasks[b].kind);
+  CHECK(tasks[a].kind != tasks[c].kind);
+  CHECK(tasks.shape(tasks[c]) == res("cpus=1;ports=8000"));
+  CHECK(tasks.kind(tasks[a]).name == "job");
+  CHECK(tasks.kind(tasks[a]).uid == 7);
+  tasks.remove(a);
+  // The table keeps the latest few; rows keep theirs however many come after.
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    tasks.remove(row_of(100 + i, "cpus=2", ("other" + std::to_string(i)).c_str()));
+  }
+  CHECK(tasks.kind_count() <= 2 + 16);
+  CHECK(tasks.shape(tasks[b]) == res("cpus=1"));
+  CHECK(tasks.shape(tasks[c]) == res("cpus=1;ports=8000"));
+  tasks.remove(b);
+  tasks.remove(c);
+  CHECK(tasks.kind_count() <= 16);
+  const TaskIndex none = tasks.add(FrameworkIndex{0}, NodeIndex{0}, AttemptId{1, 1});
+  CHECK(tasks.shape(tasks[none]).is_zero());
+}
+
+TEST_CASE("a row that is used again has no text and no place in a gang left") {
+  TaskTable tasks;
+  TaskIndex row = tasks.add(FrameworkIndex{0}, NodeIndex{0}, AttemptId{1, 1});
+  tasks.set_part(tasks[row], {4, 9, 2});
+  tasks.set_text(tasks[row], {"0-3", "out of memory", 5, 6, -1});
+  tasks.set_text(tasks[row], {"0-1", "", 5, 6, -1});
+  CHECK(tasks.part(tasks[row]) == TaskPart{4, 9, 2});
+  REQUIRE(tasks.text(tasks[row]) != nullptr);
+  CHECK(tasks.text(tasks[row])->cpus == "0-1");
+  tasks.remove(row);
+  row = tasks.add(FrameworkIndex{0}, NodeIndex{0}, AttemptId{1, 2});
+  CHECK(tasks.text(tasks[row]) == nullptr);
+  CHECK(tasks.part(tasks[row]) == TaskPart{});
+  tasks.set_text(tasks[row], {"7", "", 0, 0, -1});
+  tasks.drop_text(tasks[row]);
+  CHECK(tasks.text(tasks[row]) == nullptr);
+}
