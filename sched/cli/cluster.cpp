@@ -55,6 +55,7 @@ std::string to_json(const ClusterRecord& record) {
   json["started_ms"] = record.started.ns() / 1'000'000;
   json["options"] = {{"nodes", record.nodes}, {"cpus_milli", record.cpus_milli}, {"memory_bytes", record.memory_bytes}};
   json["options"]["http_port"] = record.http_port ? ordered_json(*record.http_port) : ordered_json(nullptr);
+  json["options"]["fake_duration_ms"] = record.fake_duration ? ordered_json(record.fake_duration->ms()) : ordered_json(nullptr);
   json["options"]["settings"] = ordered_json::object();
   for (const ChosenSetting& setting : record.settings) {
     json["options"]["settings"][setting.name] = setting.value;
@@ -85,6 +86,9 @@ Result<ClusterRecord> cluster_from_json(std::string_view text) {
     record.memory_bytes = options.at("memory_bytes").get<Bytes>();
     if (!options.at("http_port").is_null()) {
       record.http_port = options.at("http_port").get<std::uint16_t>();
+    }
+    if (const auto fake = options.find("fake_duration_ms"); fake != options.end() && !fake->is_null()) {
+      record.fake_duration = Duration::from_ms(fake->get<std::int64_t>());
     }
     for (const auto& [name, value] : options.at("settings").items()) {
       record.settings.push_back({.name = name, .value = value.get<std::string>()});

@@ -2,7 +2,7 @@
 //
 //   DIR/cluster.json            options, daemons with pid and start time (0600)
 //   DIR/master.ipc gang.ipc n1.ipc …
-//   DIR/log/ DIR/master/ DIR/gang/ DIR/n1/ …   DIR/run/ (output of `muster run` while it is shown)
+//   DIR/log/ DIR/master/ DIR/gang/ DIR/n1/ … DIR/fakes/   DIR/run/ (output of `muster run` while it is shown)
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ struct ClusterPlace {
                                               const std::string& home, const std::string& working_directory);
 
 struct DaemonRecord {
-  std::string name;                  // master, gang, n1, n2, …
+  std::string name;                  // master, gang, n1, n2, … or fakes
   std::vector<std::string> command;
   ProcessIdentity process;
   [[nodiscard]] bool is_node() const { return name != "master" && name != "gang"; }
@@ -46,6 +46,7 @@ struct ClusterRecord {
   std::string boot_id;
   WallTime started;
   std::uint32_t nodes{};
+  std::optional<Duration> fake_duration;  // the nodes are simulated, and so long runs every task
   MilliCpus cpus_milli{};            // of each node
   Bytes memory_bytes{};              // of each node
   std::optional<std::uint16_t> http_port;  // as asked for

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "sched/cli/render_cluster.hpp"
@@ -130,6 +131,10 @@ nlohmann::ordered_json json_of(const ClusterStatus& status) {
   json["capacity"] = json_of(master.capacity);
   json["used"] = json_of(master.used);
   json["offered"] = json_of(master.offered);
+  const CpuTotals cpus = cpu_totals(master);
+  json["capacity"]["cpus_milli"] = cpus.capacity;
+  json["used"]["cpus_milli"] = cpus.used;
+  json["offered"]["cpus_milli"] = cpus.offered;
   json["nodes_total"] = master.nodes_total;
   json["frameworks_total"] = master.frameworks_total;
   json["offers_total"] = master.offers_total;
@@ -140,6 +145,7 @@ nlohmann::ordered_json json_of(const ClusterStatus& status) {
     states[name] = states.value(name, 0) + 1;
   }
   json["node_states"] = states;
+  json["nodes_simulated"] = std::count_if(master.nodes.begin(), master.nodes.end(), [](const auto& node) { return is_simulated(*node); });
   if (status.gang) {
     const fb::GangStatusT& gang = *status.gang;
     json["gang"] = {{"answers", true},

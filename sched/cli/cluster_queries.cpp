@@ -5,6 +5,8 @@
 namespace muster::cli {
 namespace {
 
+constexpr std::uint32_t kRowsAtOnce = 5000;
+
 template <class Row>
 void move_rows(std::vector<std::unique_ptr<Row>>& from, std::vector<std::unique_ptr<Row>>& to) {
   std::move(from.begin(), from.end(), std::back_inserter(to));
@@ -24,6 +26,7 @@ Result<fb::OperatorReplyT> fetch_rows(Session& session, fb::Subject subject, con
     question.subject = subject;
     question.name = name;
     question.after = after;
+    question.limit = kRowsAtOnce;
     auto reply = (*master)->ask<fb::OperatorReply, fb::OperatorQuery>(std::move(question), session.deadline());
     if (!reply) {
       return reply;

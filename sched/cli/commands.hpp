@@ -101,6 +101,7 @@ struct LogsCommand {
 struct ListCommand {
   fb::Subject subject{};
   std::string name;
+  bool all{};                               // nodes: a row for each, however many
 };
 struct DrainCommand {
   std::vector<std::string> nodes;
@@ -109,6 +110,8 @@ struct DrainCommand {
 };
 struct UpCommand {
   std::optional<std::uint32_t> nodes;
+  bool fake{};                              // `nodes` are simulated
+  std::optional<Duration> fake_duration;    // of their tasks
   std::optional<MilliCpus> cpus_milli;      // of each node
   std::optional<Bytes> memory_bytes;        // of each node
   std::optional<std::uint16_t> http_port;   // 0: any free one

@@ -33,6 +33,8 @@ Error error_of(const fb::Refused& refused) {
     case fb::RefusedCode::NotAllowed:
     case fb::RefusedCode::Unauthenticated:
       return {Errc::permission, text};
+    case fb::RefusedCode::Unsupported:
+      return {Errc::unsupported, text};
     case fb::RefusedCode::Busy:
       return {Errc::exhausted, text};
     default:

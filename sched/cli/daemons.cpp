@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
@@ -103,8 +104,8 @@ Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const 
   std::free(resolved);
   auto master = find_program("muster-master", own);
   auto gang = find_program("muster-gang", own);
-  auto node = find_program("muster-node", own);
-  auto launcher = find_program("muster-launcher", own);
+  auto node = find_program(options.fake_duration ? "muster-fakes" : "muster-node", own);
+  auto launcher = options.fake_duration ? Result<std::string>() : find_program("muster-launcher", own);
   for (const auto* program : {&master, &gang, &node, &launcher}) {
     if (!*program) {
       return tl::unexpected(program->error());
@@ -117,12 +118,19 @@ Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const 
   }
   const bool settles = std::any_of(options.settings.begin(), options.settings.end(),
                                    [](const ChosenSetting& s) { return s.name == "settle"; });
-  if (fresh && !settles) {
-    first.command.insert(first.command.end(), {"--settle", "0"});  // nobody can come back to where nobody was
+  if ((fresh || options.fake_duration) && !settles) {
+    first.command.insert(first.command.end(), {"--settle", "0"});  // nobody can come back to where nobody was, or nothing ran
   }
   daemons.push_back(std::move(first));
   daemons.push_back({.name = "gang", .command = {*gang, "--dir", place.dir, "--log", place.log_path("gang")}, .process = {}});
-  for (std::uint32_t i = 1; i <= options.nodes; ++i) {
+  if (options.fake_duration) {
+    daemons.push_back({.name = "fakes",
+                       .command = {*node, "--dir", place.dir, "--nodes", std::to_string(options.nodes), "--cpus",
+                                   format_cpus(options.cpus_milli), "--memory", format_bytes(options.memory_bytes),
+                                   "--duration-ms", std::to_string(options.fake_duration->ms()), "--log", place.log_path("fakes")},
+                       .process = {}});
+  }
+  for (std::uint32_t i = 1; i <= options.nodes && !options.fake_duration; ++i) {
     const std::string name = "n" + std::to_string(i);
     const std::uint64_t first_cpu = std::uint64_t{i - 1} * (options.cpus_milli / 1000) % std::max(1U, machine_cpus);
     daemons.push_back({.name = name,
@@ -132,7 +140,7 @@ Result<std::vector<DaemonRecord>> plan_daemons(const ClusterPlace& place, const 
                        .process = {}});
   }
   for (DaemonRecord& daemon : daemons) {
-    add_setting_options(options.settings, daemon.is_node() ? "node" : daemon.name, daemon.command);
+    add_setting_options(options.settings, daemon.is_node() && !options.fake_duration ? "node" : daemon.name, daemon.command);
   }
   return daemons;
 }
@@ -195,7 +203,9 @@ std::vector<ClusterProcess> processes_of_cluster(const std::string& dir) {
   for (const std::int32_t pid : all_pids()) {
     const auto words = split(content_of("/proc/" + std::to_string(pid) + "/cmdline"), '\0');
     const std::string program = words.front().substr(words.front().find_last_of('/') + 1);
-    if (program != "muster-master" && program != "muster-gang" && program != "muster-node" && program != "muster-launcher") {
+    static constexpr std::array<std::string_view, 5> kPrograms{"muster-master", "muster-gang", "muster-node", "muster-launcher",
+                                                               "muster-fakes"};
+    if (std::find(kPrograms.begin(), kPrograms.end(), program) == kPrograms.end()) {
       continue;
     }
     const bool ours = std::any_of(words.begin() + 1, words.end(), [&](const std::string& word) {

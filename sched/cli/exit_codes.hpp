@@ -17,7 +17,6 @@ inline constexpr int kInterrupted = 130; // left by Ctrl-C
   switch (code) {
     case Errc::invalid_argument:
     case Errc::out_of_range:
-    case Errc::unsupported:
       return kUsage;
     case Errc::unreachable:
       return kNoCluster;
@@ -29,6 +28,7 @@ inline constexpr int kInterrupted = 130; // left by Ctrl-C
     case Errc::exhausted:
     case Errc::conflict:
     case Errc::permission:
+    case Errc::unsupported:
       return kRefused;
     case Errc::malformed:
     case Errc::io:

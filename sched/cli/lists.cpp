@@ -13,6 +13,8 @@
 namespace muster::cli {
 namespace {
 
+constexpr std::size_t kNodeRowsMax = 100;  // more nodes than these share rows
+
 int status(Session& session) {
   auto reply = fetch_rows(session, fb::Subject::Status, "");
   if (!reply) {
@@ -60,7 +62,9 @@ int list(Session& session, const ListCommand& command) {
     return kOk;
   }
   switch (command.subject) {
-    case fb::Subject::Nodes: say(render_nodes(*reply)); break;
+    case fb::Subject::Nodes:
+      say(command.all || reply->nodes.size() <= kNodeRowsMax ? render_nodes(*reply) : render_nodes_briefly(*reply));
+      break;
     case fb::Subject::Frameworks: say(render_frameworks(*reply)); break;
     case fb::Subject::Offers: say(render_offers(*reply)); break;
     case fb::Subject::Tasks: say(render_tasks(*reply)); break;

@@ -82,6 +82,9 @@ int logs(Session& session, const LogsCommand& command) {
     for (std::size_t i = 0; i < readers.size(); ++i) {
       while (!done[i]) {
         auto piece = readers[i].next(session, session.fresh_deadline());
+        if (!piece && piece.error().code == Errc::unsupported) {
+          return complain(piece.error());  // it has no output, on none of its nodes
+        }
         if (!piece) {
           trouble = piece.error();
           done[i] = true;

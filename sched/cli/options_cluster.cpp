@@ -9,14 +9,49 @@ constexpr const char* kListCodes = "Exit codes: 0 listed, 2 bad option, 3 no clu
 
 struct UpDraft {
   std::optional<std::string> nodes;
+  std::optional<std::string> fake_nodes;
+  std::optional<std::string> fake_duration;
   std::optional<std::string> cpus;
   std::optional<std::string> memory;
   std::optional<std::string> http_port;
   std::vector<std::string> settings;
 };
 
+constexpr std::uint64_t kFakeNodesMax = 100'000;
+
+Status read_fakes(const UpDraft& draft, UpCommand& command) {
+  if (draft.fake_nodes && draft.nodes) {
+    return fail(Errc::invalid_argument, "--fake-nodes and --nodes: a cluster has either simulated nodes or real ones; give one of them");
+  }
+  if (draft.fake_nodes) {
+    auto nodes = parse_count(*draft.fake_nodes, 1, kFakeNodesMax);
+    if (!nodes) {
+      return fail(nodes.error().code, "--fake-nodes: " + nodes.error().text);
+    }
+    command.nodes = static_cast<std::uint32_t>(*nodes);
+    command.fake = true;
+  }
+  if (draft.fake_duration) {
+    auto duration = parse_duration(*draft.fake_duration);
+    if (!duration) {
+      return fail(duration.error().code, "--fake-duration: " + duration.error().text);
+    }
+    if (!draft.fake_nodes) {
+      return fail(Errc::invalid_argument, "--fake-duration: is how long tasks run on simulated nodes; give --fake-nodes too");
+    }
+    if (*duration > Duration::from_seconds(366 * 86'400)) {
+      return fail(Errc::out_of_range, "--fake-duration: '" + *draft.fake_duration + "' is more than a year");
+    }
+    command.fake_duration = Duration::from_ms(duration->ms());
+  }
+  return {};
+}
+
 Result<Command> finish_up(const UpDraft& draft) {
   UpCommand command;
+  if (auto fakes = read_fakes(draft, command); !fakes) {
+    return tl::unexpected(fakes.error());
+  }
   if (draft.nodes) {
     auto nodes = parse_count(*draft.nodes, 1, 256);
     if (!nodes) {
@@ -53,6 +88,10 @@ Result<Command> finish_up(const UpDraft& draft) {
     if (!setting) {
       return fail(setting.error().code, "--set: " + setting.error().text);
     }
+    if (command.fake && is_node_setting(setting->name)) {
+      return fail(Errc::invalid_argument, "--set: " + setting->name + " is a setting of real nodes; simulated ones have only " +
+                                              "--cpus, --memory and --fake-duration");
+    }
     command.settings.push_back(*std::move(setting));
   }
   return command;
@@ -64,13 +103,20 @@ void add_up(Catalogue& catalogue) {
       {"up", "Cluster", "start a cluster on this machine",
        "Nodes are called n1, n2, … They may have more cpus than the machine: then bindings wrap round.\n"
        "A second `up` reports the running cluster and starts daemons of it that are missing.\n"
+       "--fake-nodes makes a cluster whose nodes f1, f2, … are simulated, to try scheduling at scale: master, gang, protocol and\n"
+       "commands are real, but nothing is executed. Every task runs for --fake-duration and ends with exit code 0.\n"
        "Examples:\n  muster up\n  muster up --nodes 2 --cpus 4\n  muster up --set fence=30 --set default-time=1:00:00\n"
+       "  muster up --fake-nodes 10000 --cpus 64 --fake-duration 5s\n"
        "Exit codes: 0 it runs, 1 a daemon did not start (its log is named), 2 bad option.\n"},
       true);
   add_text(*sub.app, "-N,--nodes", draft->nodes, "N", "nodes, 1 to 256; default 1");
-  add_text(*sub.app, "-c,--cpus", draft->cpus, "N", "cpus of each node; default: the machine's, divided by the nodes");
+  add_text(*sub.app, "--fake-nodes", draft->fake_nodes, "N", "simulated nodes instead, 1 to " + std::to_string(kFakeNodesMax));
+  add_text(*sub.app, "--fake-duration", draft->fake_duration, "TIME",
+           "how long every task runs on simulated nodes, such as 100ms or 5s; default 100ms");
+  add_text(*sub.app, "-c,--cpus", draft->cpus, "N",
+           "cpus of each node; default: the machine's, divided by the nodes; of simulated nodes 64");
   add_text(*sub.app, "-m,--memory", draft->memory, "SIZE",
-           "memory of each node, such as 4G; default: 90 % of the machine's, divided by the nodes");
+           "memory of each node, such as 4G; default: 90 % of the machine's, divided by the nodes; of simulated nodes 4G per cpu");
   add_text(*sub.app, "--http-port", draft->http_port, "PORT",
            "where the master shows JSON on 127.0.0.1; 0: any free port; default 5050, or a free one if that is taken");
   sub.app->add_option("--set", draft->settings, "another setting, as `muster config` lists them; may be repeated")
@@ -109,6 +155,9 @@ void add_list(Catalogue& catalogue, const char* name, const char* summary, fb::S
                                   true);
   if (word != nullptr) {
     sub.app->add_option("NAME", command->name, std::string("only this ") + word);
+  }
+  if (subject == fb::Subject::Nodes) {
+    sub.app->add_flag("-a,--all", command->all, "a row for each node, also when they are so many that equal ones would share a row");
   }
   sub.finish = [command]() -> Result<Command> { return *command; };
 }

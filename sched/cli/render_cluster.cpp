@@ -61,7 +61,21 @@ std::string seen_text(const fb::NodeRowT& node) {
   return node.seen_ms < 5'000 ? "" : "silent for " + format_elapsed(Duration::from_ms(static_cast<std::int64_t>(node.seen_ms)));
 }
 
+std::string remark_of(const fb::NodeRowT& node, const std::string& seen) {
+  std::string remark = node.drain_reason;
+  for (const std::string& part : {seen, extras_of(node.capacity), std::string(is_simulated(node) ? "simulated" : "")}) {
+    if (!part.empty()) {
+      remark += (remark.empty() ? "" : "; ") + part;
+    }
+  }
+  return remark;
+}
+
 }  // namespace
+
+bool is_simulated(const fb::NodeRowT& node) {
+  return std::find(node.attributes.begin(), node.attributes.end(), "fake=true") != node.attributes.end();
+}
 
 std::string_view node_state_name(fb::NodeState state) {
   switch (state) {
@@ -77,15 +91,9 @@ std::string render_nodes(const fb::OperatorReplyT& reply) {
   TextTable table({{"NODE"}, {"STATE"}, {"CPUS", Align::right}, {"USED", Align::right}, {"OFFERED", Align::right},
                    {"MEMORY", Align::right}, {"USED", Align::right}, {"TASKS", Align::right}, {"REMARK"}});
   for (const auto& node : reply.nodes) {
-    std::string remark = node->drain_reason;
-    for (const std::string& part : {seen_text(*node), extras_of(node->capacity)}) {
-      if (!part.empty()) {
-        remark += (remark.empty() ? "" : "; ") + part;
-      }
-    }
     table.add({node->name, std::string(node_state_name(node->state)), cpus_of(node->capacity), cpus_of(node->used),
                cpus_of(node->offered), memory_of(node->capacity), memory_of(node->used), std::to_string(node->tasks),
-               remark});
+               remark_of(*node, seen_text(*node))});
   }
   return table.to_string();
 }
@@ -160,8 +168,16 @@ std::string render_status(const ClusterStatus& status) {
       nodes += ", " + std::to_string(states.at(i)) + " " + kWords.at(i);
     }
   }
+  const auto simulated = static_cast<std::size_t>(
+      std::count_if(master.nodes.begin(), master.nodes.end(), [](const auto& node) { return is_simulated(*node); }));
+  if (simulated != 0) {
+    nodes += simulated == master.nodes.size() ? "; all simulated: nothing is executed"
+                                              : "; " + std::to_string(simulated) + " simulated";
+  }
   put("nodes", nodes);
-  put("cpus", cpus_of(master.used) + " of " + cpus_of(master.capacity) + " used, " + cpus_of(master.offered) + " offered");
+  const CpuTotals cpus = cpu_totals(master);
+  put("cpus", format_total_cpus(cpus.used) + " of " + format_total_cpus(cpus.capacity) + " used, " +
+                  format_total_cpus(cpus.offered) + " offered");
   put("memory", memory_of(master.used) + " of " + memory_of(master.capacity) + " used, " + memory_of(master.offered) +
                     " offered");
   put("tasks", std::to_string(master.tasks_total));

@@ -172,6 +172,10 @@ class Show {
     for (Reader& reader : readers_) {
       while (!reader.done) {
         auto piece = reader.log.next(session_, mono_now() + Duration::from_seconds(1));
+        if (!piece && piece.error().code == Errc::unsupported) {
+          show_nothing(piece.error().text);
+          return came;
+        }
         if (!piece) {
           reader.trouble = piece.error().text;
           break;
@@ -194,6 +198,15 @@ class Show {
       }
     }
     return came;
+  }
+
+  // The nodes have no output, and never will have.
+  void show_nothing(const std::string& why) {
+    if (!quiet_) {
+      complain(why);
+    }
+    outputs_.readable = false;
+    readers_.clear();
   }
 
   int finish(const fb::JobRowT& row) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "sched/cli/conversation.hpp"
 #include "sched/cli/suggest.hpp"
 #include "sched/cli/table.hpp"
 #include "sched/cli/values.hpp"
@@ -109,6 +110,11 @@ Result<ChosenSetting> parse_setting(std::string_view text) {
   return ChosenSetting{name, *std::move(value)};
 }
 
+bool is_node_setting(std::string_view name) {
+  const Known* known = find(name);
+  return known != nullptr && known->daemon == "node";
+}
+
 void add_setting_options(const std::vector<ChosenSetting>& settings, std::string_view daemon, std::vector<std::string>& command) {
   for (const ChosenSetting& setting : settings) {
     const Known* known = find(setting.name);
@@ -129,7 +135,10 @@ std::vector<Setting> settings_of(const ClusterPlace& place, const ClusterRecord&
   const std::string port = !record.http_port ? "5050, or a free one" : *record.http_port == 0 ? "any free one" : std::to_string(*record.http_port);
   std::vector<Setting> all{
       {"dir", place.dir, "~/.muster", "--dir, MUSTER_DIR", "the cluster's folder, here named by " + place.source},
-      {"nodes", std::to_string(record.nodes), "1", "muster up --nodes", "node agents on this machine"},
+      {"nodes", record.fake_duration ? "0" : std::to_string(record.nodes), "1", "muster up --nodes", "node agents on this machine"},
+      {"fake-nodes", record.fake_duration ? std::to_string(record.nodes) : "0", "0", "muster up --fake-nodes", "simulated nodes"},
+      {"fake-duration", record.fake_duration ? span_text(*record.fake_duration) : "100 ms", "100 ms", "muster up --fake-duration",
+       "how long every task runs on simulated nodes"},
       {"cpus", format_cpus(record.cpus_milli), "", "muster up --cpus", "cpus of each node"},
       {"memory", format_bytes_short(record.memory_bytes), "", "muster up --memory", "memory of each node"},
       {"http-port", port, "5050, or a free one", "muster up --http-port", "the master's JSON on 127.0.0.1"},

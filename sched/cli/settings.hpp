@@ -14,6 +14,9 @@ namespace muster::cli {
 // "fence=30" → name and value. Unknown names get the nearest one, bad values the form that is right.
 [[nodiscard]] Result<ChosenSetting> parse_setting(std::string_view text);
 
+// Of real nodes: simulated ones have no such thing.
+[[nodiscard]] bool is_node_setting(std::string_view name);
+
 // Appends what these settings mean to a daemon ("master", "gang", "node") to its command line.
 void add_setting_options(const std::vector<ChosenSetting>& settings, std::string_view daemon, std::vector<std::string>& command);
 

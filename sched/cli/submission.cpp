@@ -80,7 +80,7 @@ Status check_program(const JobOptions& job, const std::string& subcommand) {
   }
   const std::string head = head_of(path);
   if (const std::string directive = first_directive(head); !directive.empty()) {
-    return fail(Errc::unsupported, subcommand + ": " + program + " is a batch script ('" + printable(directive) +
+    return fail(Errc::invalid_argument, subcommand + ": " + program + " is a batch script ('" + printable(directive) +
                                        "'), and muster does not read directives yet; give them as options and name its "
                                        "interpreter: muster " + subcommand + " [OPTIONS] -- " + interpreter_of(head) + " " +
                                        shell_words({program}));

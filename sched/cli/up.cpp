@@ -23,6 +23,10 @@ namespace {
 
 constexpr Duration kStartPatience = Duration::from_seconds(15);
 constexpr Duration kPoll = Duration::from_ms(20);
+constexpr std::uint32_t kRowsAtOnce = 5000;  // nodes asked for in one question
+constexpr Duration kFakeDuration = Duration::from_ms(100);
+constexpr std::uint32_t kFakeCpus = 64;
+constexpr Bytes kFakeMemoryPerCpu = Bytes{4} << 30U;
 
 std::uint32_t machine_cpus() {
   cpu_set_t set;
@@ -66,12 +70,20 @@ Status prepare_folder(const ClusterPlace& place, bool known) {
 ClusterRecord choose_options(const UpCommand& command, const ClusterRecord* before) {
   ClusterRecord record;
   record.nodes = command.nodes.value_or(before != nullptr ? before->nodes : 1);
-  const bool same_nodes = before != nullptr && record.nodes == before->nodes;
-  record.cpus_milli =
-      command.cpus_milli.value_or(same_nodes ? before->cpus_milli : std::max(1U, machine_cpus() / record.nodes) * 1000);
+  const bool was_fake = before != nullptr && before->fake_duration;
+  const bool fake = command.fake || (!command.nodes && was_fake);
+  if (fake) {
+    record.fake_duration = command.fake_duration.value_or(was_fake ? *before->fake_duration : kFakeDuration);
+  }
+  const bool same_nodes = before != nullptr && record.nodes == before->nodes && fake == was_fake;
+  record.cpus_milli = command.cpus_milli.value_or(same_nodes ? before->cpus_milli
+                                                  : fake     ? kFakeCpus * 1000
+                                                             : std::max(1U, machine_cpus() / record.nodes) * 1000);
   constexpr Bytes kMegabyte = 1U << 20U;
-  record.memory_bytes = command.memory_bytes.value_or(
-      same_nodes ? before->memory_bytes : std::max(kMegabyte, machine_memory() / 10 * 9 / record.nodes / kMegabyte * kMegabyte));
+  const Bytes share = fake ? kFakeMemoryPerCpu * (record.cpus_milli / 1000)
+                           : std::max(kMegabyte, machine_memory() / 10 * 9 / record.nodes / kMegabyte * kMegabyte);
+  const bool same_size = same_nodes && (!fake || record.cpus_milli == before->cpus_milli);
+  record.memory_bytes = command.memory_bytes.value_or(same_size ? before->memory_bytes : share);
   record.http_port = command.http_port ? command.http_port : before != nullptr ? before->http_port : std::nullopt;
   if (before != nullptr) {
     record.settings = before->settings;
@@ -85,7 +97,8 @@ ClusterRecord choose_options(const UpCommand& command, const ClusterRecord* befo
 }
 
 bool asks_for_other(const UpCommand& command, const ClusterRecord& running) {
-  return (command.nodes && *command.nodes != running.nodes) || (command.cpus_milli && *command.cpus_milli != running.cpus_milli) ||
+  return (command.nodes && (*command.nodes != running.nodes || command.fake != running.fake_duration.has_value())) ||
+         (command.fake_duration && command.fake_duration != running.fake_duration) || (command.cpus_milli && *command.cpus_milli != running.cpus_milli) ||
          (command.memory_bytes && *command.memory_bytes != running.memory_bytes) ||
          (command.http_port && command.http_port != running.http_port) ||
          !std::all_of(command.settings.begin(), command.settings.end(), [&](const ChosenSetting& s) {
@@ -94,14 +107,15 @@ bool asks_for_other(const UpCommand& command, const ClusterRecord& running) {
 }
 
 std::string size_text(const ClusterRecord& record) {
-  return counted(record.nodes, "node") + " of " + format_cpus(record.cpus_milli) + " cpu" +
+  return counted(record.nodes, record.fake_duration ? "simulated node" : "node") + " of " + format_cpus(record.cpus_milli) + " cpu" +
          (record.cpus_milli == 1000 ? "" : "s") + " and " + format_bytes_short(record.memory_bytes);
 }
 
 // Asks the daemons until all of them say that they are ready. One thread.
 class Readiness {
  public:
-  Readiness(const ClusterPlace& place, const ClusterRecord& record) : place_(place), record_(record) {}
+  // `fresh`: the master is new, and knows no node yet.
+  Readiness(const ClusterPlace& place, const ClusterRecord& record, bool fresh) : place_(place), record_(record), fresh_(fresh) {}
 
   // Errc::io naming the daemon that has gone or does not get ready.
   Status wait_for(bool everything, Instant deadline) {
@@ -144,6 +158,43 @@ class Readiness {
     if (auto text = master_is_missing(); !text.empty()) {
       return text;
     }
+    if (auto text = record_.fake_duration ? fakes_are_missing() : nodes_are_missing(); !text.empty()) {
+      return text;
+    }
+    auto gang = ask<fb::GangStatus, fb::GangStatusQuery>(gang_, "gang", {});
+    if (!gang || !gang->master_connected) {
+      return "the batch scheduler has not connected";
+    }
+    return status_.settled ? "" : "the master has not settled";
+  }
+  // A new master knows those that have registered; an older one may still count some that went away.
+  std::string fakes_are_missing() {
+    const std::string some = "not all of the " + counted(record_.nodes, "simulated node") + " have registered";
+    if (status_.nodes_total < record_.nodes) {
+      return some;
+    }
+    fb::OperatorQueryT question;
+    question.subject = fb::Subject::Nodes;
+    question.limit = kRowsAtOnce;
+    while (!fresh_) {
+      auto nodes = ask<fb::OperatorReply, fb::OperatorQuery>(master_, "master", fb::OperatorQueryT(question));
+      if (!nodes) {
+        return "the master does not answer";
+      }
+      if (std::any_of(nodes->nodes.begin(), nodes->nodes.end(), [](const auto& node) { return !is_up(*node); })) {
+        return some;
+      }
+      if (!nodes->more || nodes->next_after == question.after) {
+        break;
+      }
+      question.after = nodes->next_after;
+    }
+    return "";
+  }
+  static bool is_up(const fb::NodeRowT& node) {
+    return node.seen_ms < 3'000 && (node.state == fb::NodeState::Up || node.state == fb::NodeState::Draining);
+  }
+  std::string nodes_are_missing() {
     fb::OperatorQueryT question;
     question.subject = fb::Subject::Nodes;
     auto nodes = ask<fb::OperatorReply, fb::OperatorQuery>(master_, "master", std::move(question));
@@ -153,18 +204,13 @@ class Readiness {
     for (std::uint32_t i = 1; i <= record_.nodes; ++i) {
       const std::string name = "n" + std::to_string(i);
       const bool up = std::any_of(nodes->nodes.begin(), nodes->nodes.end(), [&](const auto& node) {
-        return node->name == name && node->seen_ms < 3'000 &&
-               (node->state == fb::NodeState::Up || node->state == fb::NodeState::Draining);
+        return node->name == name && is_up(*node);
       });
       if (!up) {
         return "node " + name + " has not registered";
       }
     }
-    auto gang = ask<fb::GangStatus, fb::GangStatusQuery>(gang_, "gang", {});
-    if (!gang || !gang->master_connected) {
-      return "the batch scheduler has not connected";
-    }
-    return status_.settled ? "" : "the master has not settled";
+    return "";
   }
   template <class Answer, class Question>
   Result<typename Answer::NativeTableType> ask(std::unique_ptr<Conversation>& with, const std::string& daemon,
@@ -181,6 +227,7 @@ class Readiness {
 
   const ClusterPlace& place_;
   const ClusterRecord& record_;
+  bool fresh_;
   Context context_;
   std::unique_ptr<Conversation> master_;
   std::unique_ptr<Conversation> gang_;
@@ -191,7 +238,8 @@ class Readiness {
 Status start(const ClusterPlace& place, ClusterRecord& record, const std::vector<std::string>& missing,
              fb::OperatorReplyT& status) {
   const Instant deadline = mono_now() + kStartPatience;
-  Readiness readiness(place, record);
+  const bool fresh = std::find(missing.begin(), missing.end(), "master") != missing.end();
+  Readiness readiness(place, record, fresh);
   for (DaemonRecord& daemon : record.daemons) {
     if (std::find(missing.begin(), missing.end(), daemon.name) == missing.end()) {
       continue;
@@ -232,6 +280,15 @@ void report(const CommonOptions& common, const ClusterPlace& place, const Cluste
     text += "  web     http://127.0.0.1:" + std::to_string(status.http_port) + "\n";
   }
   const std::string option = place.hint();
+  if (record.fake_duration) {
+    text += "  nodes   f1 to f" + std::to_string(record.nodes) + " are simulated: tasks execute nothing, run for " +
+            span_text(*record.fake_duration) + " and end with exit code 0\n";
+    text += "Next:  muster submit" + option + " -a 1-100000 -- true   muster submit" + option + " -N " +
+            std::to_string(std::min(record.nodes, 100U)) + " -- true   muster queue" + option + "   muster nodes" + option +
+            "   muster down" + option + "\n";
+    say(text);
+    return;
+  }
   text += "Next:  muster run" + option + " -n 2 -- hostname   muster submit" + option + " -- COMMAND   muster status" + option +
           "   muster down" + option + "\n";
   say(text);
@@ -246,7 +303,7 @@ int up(const CommonOptions& common, const UpCommand& command) {
   }
   std::error_code ignored;
   const bool known = std::filesystem::exists(place->record_path(), ignored);
-  const std::uint32_t nodes_max = command.nodes.value_or(1);
+  const std::uint32_t nodes_max = command.fake ? 1 : command.nodes.value_or(1);
   if (auto longest = ipc_endpoint(place->dir + "/nodes/n" + std::to_string(nodes_max) + "/job.ipc"); !longest) {
     return complain(Error{Errc::invalid_argument, "the folder's path is too long for local sockets: " + place->dir +
                                                       "; choose a shorter one: muster up --dir DIR"});

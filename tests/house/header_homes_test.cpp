@@ -72,7 +72,7 @@ Findings no_locks(const SourceFile& file) {
 
 // Code that decides: given `now` and input, it returns output.
 bool is_pure_place(const std::string& path) {
-  if (starts_with_any(path, {"master/core/", "master/table/", "master/allocator/", "node/core/",
+  if (starts_with_any(path, {"master/core/", "master/table/", "master/allocator/", "node/core/", "node/fake/",
                              "node/topology/cpu_map", "node/topology/cpu_placement", "node/topology/node_cpus",
                              "sched/policies/", "wire/model/"})) {
     return true;
