@@ -64,13 +64,32 @@ void GangCore::Impl::record_epoch(Epoch epoch) {
 
 // A batch holds an attempt once: the last word on it.
 void GangCore::Impl::put_attempt(const AttemptRecord& record) {
-  const auto [place, fresh] =
-      attempt_ops.emplace(std::tuple(record.job, record.index, record.try_number), ops.size());
+  const AttemptKey key(record.job, record.index, record.try_number);
+  live_ops.erase(key);
+  const auto [place, fresh] = attempt_ops.emplace(key, ops.size());
   if (fresh) {
     ops.emplace_back(op::PutAttempt{record});
   } else {
     std::get<op::PutAttempt>(ops[place->second]).attempt = record;
   }
+}
+
+void GangCore::Impl::put_live(const Job& job, std::uint32_t ordinal) {
+  const AttemptRecord& record = job.live.at(ordinal).record;
+  const AttemptKey key(record.job, record.index, record.try_number);
+  if (attempt_ops.emplace(key, ops.size()).second) {
+    ops.emplace_back(op::PutAttempt{});
+  }
+  live_ops.emplace(key, ordinal);
+}
+
+void GangCore::Impl::fill_live_ops() {
+  for (const auto& [key, ordinal] : live_ops) {
+    LiveTry& live = queue.find(std::get<JobId>(key))->live.at(ordinal);
+    live.record.ends = live.ends;
+    std::get<op::PutAttempt>(ops[attempt_ops.at(key)]).attempt = live.record;
+  }
+  live_ops.clear();
 }
 
 void GangCore::Impl::defer(Outgoing what) {
@@ -208,6 +227,7 @@ void GangCore::flush(Now now, GangOutputs& out) {
   }
   g.answer_watchers(now);
   if (g.batch_out == 0 && !g.ops.empty()) {
+    g.fill_live_ops();
     g.batch_out = g.next_batch++;
     out.store = StoreBatch{g.batch_out, std::move(g.ops)};
     g.ops.clear();

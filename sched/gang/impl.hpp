@@ -110,7 +110,9 @@ struct GangCore::Impl final : client::Framework {
 
   // ---- the store
   std::vector<StoreOp> ops;                            // of the next batch
-  std::map<std::tuple<JobId, std::uint32_t, std::uint32_t>, std::size_t> attempt_ops;  // places in ops
+  using AttemptKey = std::tuple<JobId, std::uint32_t, std::uint32_t>;  // job, index, try
+  std::map<AttemptKey, std::size_t> attempt_ops;       // places in ops
+  std::map<AttemptKey, std::uint32_t> live_ops;        // of those, ordinals whose record is taken when the batch leaves
   std::uint64_t next_batch{1};
   std::uint64_t batch_out{};                           // 0 = none
   std::deque<Deferred> deferred;
@@ -149,6 +151,9 @@ struct GangCore::Impl final : client::Framework {
   void put(StoreOp op);
   void record_epoch(Epoch epoch);
   void put_attempt(const AttemptRecord& record);
+  // As it is when the batch leaves: a gang over thousands of nodes has news from each, and its record is long.
+  void put_live(const Job& job, std::uint32_t ordinal);
+  void fill_live_ops();
   void touch(Job& job);                                // its version grows
   void answer(LinkId to, FrameBytes bytes) { defer(OutAnswer{to, std::move(bytes)}); }
   void refuse(LinkId to, std::uint64_t request, const Complaint& complaint);

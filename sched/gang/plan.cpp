@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kLaunchesPerAccept = 4096;
 constexpr std::size_t kSpecBytesPerAccept = 4U << 20U;
+constexpr std::size_t kStartsPerPass = 8192;  // users and the master are heard between passes
 constexpr Duration kDeclineFilter = Duration::from_ms(1000);
 
 }  // namespace
@@ -52,6 +53,10 @@ class GangCore::Impl::Pass {
       if (first_waiting_ != nullptr && first_waiting_ != &job) {
         first_waiting_->overtaken += started;
       }
+      if (is_full()) {
+        g_.plan_due = true;
+        break;
+      }
       if (job.startable() > 0 && g_.live_total < g_.config.running_max) {
         hopeless.push_back(job.shape);
         if (first_waiting_ == nullptr) {
@@ -63,13 +68,19 @@ class GangCore::Impl::Pass {
       }
     }
     waiting_ = std::move(hopeless);
-    take_back();
+    if (!is_full()) {
+      take_back();
+    }
     send();
-    follow(order);
+    if (!is_full()) {
+      follow(order);
+    }
   }
 
   [[nodiscard]] const Job* first_waiting() const { return first_waiting_; }
   [[nodiscard]] std::span<const GangShape> waiting() const { return waiting_; }
+  // It has started as much as a pass may: what is left over may be of use to the next.
+  [[nodiscard]] bool is_full() const { return placements_.size() >= kStartsPerPass; }
 
  private:
   struct Placement {
@@ -106,7 +117,7 @@ class GangCore::Impl::Pass {
   std::uint32_t start_elements(Job& job) {
     std::uint32_t started = 0;
     std::uint32_t hint = 0;
-    while (job.startable() > 0 && g_.live_total < g_.config.running_max) {
+    while (job.startable() > 0 && g_.live_total < g_.config.running_max && !is_full()) {
       const auto next = job.elements.peek();
       auto pieces = match(job.shape, g_.memory_per_cpu, rooms_, hint);
       if (!pieces) {
@@ -388,8 +399,10 @@ void GangCore::Impl::plan(Now now) {
   pool.expire(now.mono);
   Pass pass(*this, now);
   pass.run();
-  update_reservation(pass.first_waiting(), now);
-  decline_leftovers(pass.waiting(), now);
+  if (!pass.is_full()) {
+    update_reservation(pass.first_waiting(), now);
+    decline_leftovers(pass.waiting(), now);
+  }
   wants_due = true;
 }
 

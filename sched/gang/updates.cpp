@@ -95,7 +95,7 @@ void GangCore::Impl::on_member_running(const Place& place, const client::TaskUpd
   }
   job.failed_starts = 0;
   if (!job.is_array()) {
-    put_attempt(live.record);  // for people who ask after a restart; an array's elements are too many
+    put_live(job, place.ordinal);  // for people who ask after a restart; an array's elements are too many
   }
   touch(job);
 }
@@ -125,8 +125,7 @@ void GangCore::Impl::end_member(const Place& place, const MemberEnd& end, const 
   if (is_trouble(end) && !live.failing) {
     live.failing = true;
   }
-  live.record.ends = live.ends;
-  put_attempt(live.record);
+  put_live(job, place.ordinal);
   touch(job);
   if (live.failing) {
     kill_members(job, place.ordinal, true);
