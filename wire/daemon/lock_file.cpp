@@ -5,7 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <thread>
 #include <utility>
+
+#include "wire/daemon/process_identity.hpp"
 
 namespace muster {
 namespace {
@@ -20,6 +25,17 @@ std::string holder_of(int fd) {
   return pid;
 }
 
+// A killed process holds its locks until the last of its threads has gone, which takes a while when it was large.
+bool is_dying(const std::string& pid_text) {
+  std::int32_t pid = 0;
+  std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid);
+  const auto holder = identity_of(pid);
+  return holder && !is_alive(*holder);
+}
+
+constexpr int kDyingWaits = 500;
+constexpr auto kDyingWait = std::chrono::milliseconds(10);
+
 }  // namespace
 
 Result<LockFile> LockFile::acquire(const std::string& path, const std::string& what, bool inherit) {
@@ -28,12 +44,17 @@ Result<LockFile> LockFile::acquire(const std::string& path, const std::string& w
     return fail_errno(errno, "open " + path);
   }
   LockFile lock(fd);
-  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  for (int waits = 0; ::flock(fd, LOCK_EX | LOCK_NB) != 0;) {
     if (errno == EINTR) {
       continue;
     }
     if (errno == EWOULDBLOCK) {
       const std::string pid = holder_of(fd);
+      if (waits < kDyingWaits && is_dying(pid)) {
+        ++waits;
+        std::this_thread::sleep_for(kDyingWait);
+        continue;
+      }
       return fail(Errc::conflict, what + " is already running (" + (pid.empty() ? "a process" : "pid " + pid) +
                                       " holds " + path + "); stop it first, or choose another --dir");
     }

@@ -9,7 +9,7 @@ namespace muster {
 
 class LockFile {
  public:
-  // Creates the file if needed and locks it without waiting. The holder's pid is written into it.
+  // Creates the file if needed and locks it without waiting, unless its holder is just dying. The holder's pid is written into it.
   // Errc::conflict "<what> is already running (pid N holds <path>)…" when somebody else has it.
   // The descriptor is close-on-exec unless `inherit` (then children keep the lock).
   [[nodiscard]] static Result<LockFile> acquire(const std::string& path, const std::string& what, bool inherit = false);
