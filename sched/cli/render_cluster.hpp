@@ -17,7 +17,7 @@ namespace muster::cli {
 [[nodiscard]] std::string render_nodes_briefly(const fb::OperatorReplyT& reply);
 // "f[1-3,7],gpu1": names that differ by the number at their end share a bracket; in the order given; cut at `most` ranges.
 [[nodiscard]] std::string fold_names(const std::vector<std::string>& names, std::size_t most);
-// The cpus of all nodes that are not lost, in thousandths: more than a shape can say, in a large cluster.
+// The cpus of a Status, in thousandths; in a large cluster more than its shapes can say: then the sum of its rows.
 struct CpuTotals {
   std::uint64_t capacity{};
   std::uint64_t used{};

@@ -106,7 +106,11 @@ CpuTotals cpu_totals(const fb::OperatorReplyT& reply) {
       offered.add(node->offered);
     }
   }
-  return {capacity.cpus_milli, used.cpus_milli, offered.cpus_milli};
+  const auto said = [](const std::unique_ptr<fb::ShapeT>& shape, const Sum& sum) -> std::uint64_t {
+    const MilliCpus cpus = shape && shape->amounts ? shape->amounts->cpus_milli() : 0;
+    return cpus == std::numeric_limits<MilliCpus>::max() ? sum.cpus_milli : cpus;
+  };
+  return {said(reply.capacity, capacity), said(reply.used, used), said(reply.offered, offered)};
 }
 
 std::string format_total_cpus(std::uint64_t cpus_milli) {

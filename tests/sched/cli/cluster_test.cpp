@@ -70,6 +70,10 @@ TEST_CASE("a cluster's record reads back as written") {
   CHECK(back->cpus_milli == 4000);
   CHECK(back->memory_bytes == 1ULL << 33U);
   CHECK_FALSE(back->http_port);
+  CHECK_FALSE(back->fake_duration);
+  ClusterRecord fake = record();
+  fake.fake_duration = Duration::from_ms(250);
+  CHECK(cluster_from_json(to_json(fake))->fake_duration == fake.fake_duration);
   REQUIRE(back->daemons.size() == 2);
   CHECK(back->find("master")->command[2] == "/d e");
   CHECK(back->find("master")->process == ProcessIdentity{.pid = 7, .start_ticks = 9});

@@ -169,4 +169,18 @@ TEST_CASE("bench refuses what it can't measure") {
   CHECK_THAT(refusal({"bench", "latency", "--bussy"}), Contains("did you mean --busy?"));
 }
 
+TEST_CASE("simulated nodes have options of their own, and not those of real ones") {
+  const auto up = take<UpCommand>({"up", "--fake-nodes", "10000", "--cpus", "64", "--fake-duration", "5s"});
+  CHECK(up.fake);
+  CHECK(up.nodes == 10'000U);
+  CHECK(up.fake_duration == Duration::from_seconds(5));
+  CHECK_FALSE(take<UpCommand>({"up", "--nodes", "2"}).fake);
+  CHECK_THAT(refusal({"up", "--fake-nodes", "0"}), Contains("--fake-nodes: '0'"));
+  CHECK_THAT(refusal({"up", "--fake-nodes", "100001"}), Contains("100000"));
+  CHECK_THAT(refusal({"up", "--fake-nodes", "5", "-N", "2"}), Contains("--fake-nodes and --nodes"));
+  CHECK_THAT(refusal({"up", "--fake-nodes", "5", "--fake-duration", "soon"}), Contains("'soon' is not a time"));
+  CHECK_THAT(refusal({"up", "--fake-duration", "5s"}), Contains("give --fake-nodes too"));
+  CHECK_THAT(refusal({"up", "--fake-nodes", "5", "--set", "containment=plain"}), Contains("setting of real nodes"));
+}
+
 }  // namespace muster::cli

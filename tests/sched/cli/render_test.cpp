@@ -1,11 +1,13 @@
 // Goal: what people and scripts read is right and stable. Method: rows in, text and JSON out.
 #include <catch2/catch.hpp>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "sched/cli/progress.hpp"
 #include "sched/cli/render_cluster.hpp"
 #include "sched/cli/render_jobs.hpp"
 #include "sched/cli/table.hpp"
+#include "wire/base/units.hpp"
 
 namespace muster::cli {
 namespace {
@@ -198,6 +200,36 @@ TEST_CASE("the cluster's lists show amounts, states and remarks") {
                                         Contains("cpus      0 of 8 used, 0 offered\n"));
   CHECK(json_of(status)["node_states"]["DRAINING"] == 1);
   CHECK(json_of(status)["gang"]["answers"] == false);
+}
+
+TEST_CASE("names that differ by a number are folded") {
+  CHECK(fold_names({}, 6).empty());
+  CHECK(fold_names({"f7"}, 6) == "f7");
+  CHECK(fold_names({"f1", "f2", "f3", "f7"}, 6) == "f[1-3,7]");
+  CHECK(fold_names({"a", "n2", "n3", "x01", "x02", "y5"}, 6) == "a,n[2-3],x01,x02,y5");
+  CHECK(fold_names({"f1", "f3", "f5", "f7"}, 2) == "f[1,3],…");
+}
+
+TEST_CASE("many nodes share a row for each state and remark") {
+  fb::OperatorReplyT reply;
+  for (int i = 1; i <= 200; ++i) {
+    auto node = std::make_unique<fb::NodeRowT>();
+    node->name = "f" + std::to_string(i);
+    node->state = i == 9 ? fb::NodeState::Draining : fb::NodeState::Up;
+    node->drain_reason = i == 9 ? "fan" : "";
+    node->capacity = shape(4'000'000'000, 1ULL << 30U);
+    node->used = shape(1500, 0);
+    node->tasks = 2;
+    node->attributes = {"fake=true"};
+    reply.nodes.push_back(std::move(node));
+  }
+  const std::string text = render_nodes_briefly(reply);
+  INFO(text);
+  CHECK_THAT(text, Contains("f[1-8,10-200]    199  UP        796000000  298.5") && Contains("199G") && Contains("398  simulated\n"));
+  CHECK_THAT(text, Contains("f9                 1  DRAINING    4000000    1.5") && Contains("fan; simulated\n"));
+  CHECK_THAT(text, Contains("200 nodes; a row for each: muster nodes --all"));
+  reply.capacity = shape(std::numeric_limits<MilliCpus>::max(), 0);
+  CHECK(cpu_totals(reply).capacity == 800'000'000'000);
 }
 
 }  // namespace muster::cli
