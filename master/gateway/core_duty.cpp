@@ -30,7 +30,10 @@ std::size_t CoreDuty::do_work(Now real) {
     flush(now);
   }
   if (desk_.wanted(real.mono)) {
+    const SystemClock clock;
+    const Instant begun = clock.now().mono;
     desk_.publish(core_.view(now), real.mono);
+    desk_.took(clock.now().mono - begun);
   }
   planned_ = next_timer();
   return done;
@@ -89,6 +92,9 @@ void CoreDuty::flush(Now now) {
   unflushed_ = false;
   outputs_.frames.clear();
   core_.flush(now, outputs_);
+  for (Gateway* const gateway : gateways_) {
+    gateway->free_spent();
+  }
   for (OutFrame& frame : outputs_.frames) {
     const std::size_t at = (frame.link.value() - 1) % gateways_.size();
     if (!overflow_[at].empty() || !gateways_[at]->outbox().push(frame)) {
@@ -121,6 +127,11 @@ bool CoreDuty::push_overflow() {
 }
 
 bool CoreDuty::has_work() const {
+  for (std::size_t at = 0; at < overflow_.size(); ++at) {
+    if (!overflow_[at].empty() && !gateways_[at]->outbox().full()) {
+      return true;  // a gateway may have made room, and woken us, before we lay down
+    }
+  }
   return std::any_of(gateways_.begin(), gateways_.end(), [](Gateway* g) { return !g->inbox().empty(); }) ||
          desk_.wanted(SystemClock{}.now().mono);
 }

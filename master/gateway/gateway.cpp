@@ -32,7 +32,8 @@ Gateway::Gateway(Router router, const GatewayOptions& options, Parker& core, Par
       core_(core),
       own_(own),
       inbox_(options.inbox_bytes),
-      outbox_(options.outbox_frames) {}
+      outbox_(options.outbox_frames),
+      spent_(options.outbox_frames) {}
 
 std::size_t Gateway::do_work(Instant now) {
   const std::size_t received = receive(now);
@@ -64,7 +65,7 @@ std::size_t Gateway::receive(Instant now) {
       }
       holding_ = true;
     }
-    if (!deliver_or_wait()) {
+    if (!room_.try_or_ask([this] { return deliver(); })) {
       count(probe_.inbox_full);
       looked_ns_.store(now.ns(), std::memory_order_release);
       break;
@@ -73,15 +74,6 @@ std::size_t Gateway::receive(Instant now) {
     ++done;
   }
   return done;
-}
-
-bool Gateway::deliver_or_wait() {
-  if (deliver()) {
-    return true;
-  }
-  // Say so, then try once more: the core may have made room before it could know that somebody waits.
-  stuck_.exchange(true, std::memory_order_seq_cst);
-  return deliver();
 }
 
 bool Gateway::deliver() {
@@ -128,7 +120,9 @@ std::size_t Gateway::send() {
         count(probe_.links_lost);
       }
     }
-    out->bytes = FrameBytes();
+    if (!spent_.push(out->bytes)) {
+      out->bytes = FrameBytes();
+    }
     outbox_.pop();
     ++done;
   }

@@ -18,6 +18,7 @@
 #include "master/core/master_core.hpp"
 #include "master/gateway/inbox.hpp"
 #include "wire/ring/parker.hpp"
+#include "wire/ring/room_call.hpp"
 #include "wire/ring/spsc_ring.hpp"
 #include "wire/socket/poller.hpp"
 #include "wire/socket/router.hpp"
@@ -59,7 +60,8 @@ class Gateway {
 
   // The gateway's thread.
   std::size_t do_work(Instant now);
-  [[nodiscard]] bool has_work() const { return !outbox_.empty(); }
+  // Output waits, or room for the message that it holds.
+  [[nodiscard]] bool has_work() const { return !outbox_.empty() || (holding_ && !room_.asked()); }
   [[nodiscard]] Instant next_timer() const { return std::min(next_sweep_, looked_at() + kLookInterval); }
   // It holds a message that the inbox has no room for: no use in waiting for more.
   [[nodiscard]] bool is_holding() const { return holding_; }
@@ -71,11 +73,18 @@ class Gateway {
   [[nodiscard]] SpscRing<OutFrame>& outbox() { return outbox_; }
   // After taking from the inbox: wakes a gateway that waits for room.
   void tell_room() {
-    if (stuck_.exchange(false, std::memory_order_seq_cst)) {
+    if (room_.answer()) {
       own_.wake();
     }
   }
   void wake() { own_.wake(); }
+  // Frees the memory of frames that have left, where it was allocated: two threads in one allocator wait for each other.
+  void free_spent() {
+    while (FrameBytes* const bytes = spent_.front()) {
+      *bytes = FrameBytes();
+      spent_.pop();
+    }
+  }
 
   // Any thread.
   // It has looked at its socket at this instant: what had come by then was taken, or the inbox was full.
@@ -86,9 +95,8 @@ class Gateway {
   Gateway(Router router, const GatewayOptions& options, Parker& core, Parker& own);
   std::size_t receive(Instant now);
   std::size_t send();
-  bool deliver();          // held_ → inbox
-  bool deliver_or_wait();  // the same; false: the core will wake us when there is room
-  void deliver_lost();     // lost_ → inbox
+  bool deliver();        // held_ → inbox
+  void deliver_lost();   // lost_ → inbox
 
   Router router_;
   GatewayOptions options_;
@@ -96,9 +104,10 @@ class Gateway {
   Parker& own_;
   Inbox inbox_;
   SpscRing<OutFrame> outbox_;
+  SpscRing<FrameBytes> spent_;  // to the core
   GatewayProbe probe_;
   std::atomic<std::int64_t> looked_ns_{0};
-  std::atomic<bool> stuck_{false};
+  RoomCall room_;  // of the inbox
   // The gateway's own.
   Incoming held_;            // received, and not in the inbox yet
   bool holding_{};

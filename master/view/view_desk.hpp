@@ -2,6 +2,7 @@
 // thread; newest() may be called by any other. No lock, and the core never waits for a reader.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -18,6 +19,9 @@ class ViewDesk {
  public:
   // How often a new picture is taken at most, while somebody reads.
   static constexpr Duration kIntervalMin = Duration::from_ms(100);
+  // And how much of the core's time pictures take at most: one part in so many, unless readers would wait too long.
+  static constexpr std::int64_t kPartOfTime = 50;
+  static constexpr Duration kIntervalMax = Duration::from_seconds(2);
 
   // What a reader gets: `view` is null while there is none.
   struct Seen {
@@ -33,13 +37,15 @@ class ViewDesk {
 
   // The core: is a new picture wanted, and the last one old enough?
   [[nodiscard]] bool wanted(Instant now) const {
-    return wanted_.load(std::memory_order_acquire) && now >= last_ + kIntervalMin;
+    return wanted_.load(std::memory_order_acquire) && now >= last_ + interval_;
   }
   // When wanted() may become true by time alone.
   [[nodiscard]] Instant due() const {
-    return wanted_.load(std::memory_order_acquire) ? last_ + kIntervalMin : Instant::never();
+    return wanted_.load(std::memory_order_acquire) ? last_ + interval_ : Instant::never();
   }
   void publish(std::shared_ptr<const ClusterView> view, Instant now);
+  // How long taking and publishing the last picture took; the next ones come the later for it.
+  void took(Duration cost) { interval_ = std::clamp(cost * kPartOfTime, kIntervalMin, kIntervalMax); }
 
  private:
   struct Picture {
@@ -52,6 +58,7 @@ class ViewDesk {
   Published<Picture> published_;
   // The core's own.
   Instant last_{};
+  Duration interval_{kIntervalMin};
 };
 
 }  // namespace muster::master

@@ -8,16 +8,19 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
+#include "wire/ring/atomics.hpp"
 #include "wire/ring/wakeup.hpp"
 
 namespace muster {
 
-class Parker {
+template <class Atomics, class Wakeup>
+class BasicParker {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<Parker>> open();
+  explicit BasicParker(Wakeup wakeup) : wakeup_(std::move(wakeup)) {}
 
   // Any thread, after its work is visible (a ring's commit, an atomic store).
   void wake() {
@@ -39,7 +42,18 @@ class Parker {
     // Always: a waker may notify late, after the sleep it meant; then the next sleep is short, once.
     wakeup_.drain();
   }
-  // The same with a plain wait on the descriptor until `deadline`.
+
+ protected:
+  typename Atomics::template Atomic<bool> sleeping_{false};
+  Wakeup wakeup_;
+};
+
+// The product's: it wakes by an eventfd. The sleeper's own thread parks, any thread wakes.
+class Parker : public BasicParker<StdAtomics, Wakeup> {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Parker>> open();
+
+  // park() with a plain wait on the descriptor until `deadline`.
   template <class Ready>
   void park_until(Instant deadline, Ready&& ready) {
     park(ready, [&] { wait_readable(wakeup_.fd(), deadline); });
@@ -48,11 +62,8 @@ class Parker {
   [[nodiscard]] int fd() const { return wakeup_.fd(); }
 
  private:
-  explicit Parker(Wakeup wakeup) : wakeup_(std::move(wakeup)) {}
+  explicit Parker(Wakeup wakeup) : BasicParker(std::move(wakeup)) {}
   static void wait_readable(int fd, Instant deadline);
-
-  std::atomic<bool> sleeping_{false};
-  Wakeup wakeup_;
 };
 
 }  // namespace muster

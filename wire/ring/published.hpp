@@ -15,20 +15,24 @@
 #include <vector>
 
 #include "wire/base/check.hpp"
+#include "wire/ring/atomics.hpp"
 #include "wire/ring/spsc_ring.hpp"
 
 namespace muster {
 
-template <class T>
+template <class T, class Atomics = StdAtomics, std::size_t kReaders = 64>
 class Published {
  public:
-  static constexpr std::size_t kReadersMax = 64;
+  static constexpr std::size_t kReadersMax = kReaders;
+
+  template <class V>
+  using Atomic = typename Atomics::template Atomic<V>;
 
   Published() = default;
   Published(const Published&) = delete;
   Published& operator=(const Published&) = delete;
   // REQUIRES: no reader is left.
-  ~Published() { delete value_.load(); }
+  ~Published() { delete value_.load(std::memory_order_seq_cst); }
 
   // Looks at one value for as long as it lives. Owned by one thread.
   class Reading {
@@ -48,8 +52,8 @@ class Published {
 
    private:
     friend class Published;
-    Reading(std::atomic<std::uint64_t>* pin, const T* value) : pin_(pin), value_(value) {}
-    std::atomic<std::uint64_t>* pin_;
+    Reading(Atomic<std::uint64_t>* pin, const T* value) : pin_(pin), value_(value) {}
+    Atomic<std::uint64_t>* pin_;
     const T* value_;
   };
 
@@ -93,15 +97,15 @@ class Published {
  private:
   static constexpr std::uint64_t kFree = ~std::uint64_t{0};
   struct alignas(kCacheLineBytes) Pin {
-    std::atomic<std::uint64_t> epoch{kFree};
+    Atomic<std::uint64_t> epoch{kFree};
   };
   struct Retired {
     std::uint64_t epoch;
     std::unique_ptr<const T> value;
   };
 
-  alignas(kCacheLineBytes) std::atomic<const T*> value_{nullptr};
-  std::atomic<std::uint64_t> epoch_{1};
+  alignas(kCacheLineBytes) Atomic<const T*> value_{nullptr};
+  Atomic<std::uint64_t> epoch_{1};
   std::array<Pin, kReadersMax> pins_{};
   // The writer's own.
   alignas(kCacheLineBytes) std::vector<Retired> retired_;

@@ -12,12 +12,13 @@
 #include <utility>
 
 #include "wire/base/check.hpp"
+#include "wire/ring/atomics.hpp"
 
 namespace muster {
 
 inline constexpr std::size_t kCacheLineBytes = 64;
 
-template <class T>
+template <class T, class Atomics = StdAtomics>
 class SpscRing {
  public:
   // Rounded up to a power of two.
@@ -38,6 +39,9 @@ class SpscRing {
     return true;
   }
   [[nodiscard]] bool push(T&& value) { return push(value); }
+  [[nodiscard]] bool full() const {
+    return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire) > mask_;
+  }
 
   // Consumer. The oldest value, or null; it stays until pop().
   [[nodiscard]] T* front() {
@@ -72,10 +76,10 @@ class SpscRing {
   const std::size_t mask_;
   const std::unique_ptr<T[]> cells_;
   // Written by the producer.
-  alignas(kCacheLineBytes) std::atomic<std::size_t> tail_{0};
+  alignas(kCacheLineBytes) typename Atomics::template Atomic<std::size_t> tail_{0};
   std::size_t head_seen_{0};
   // Written by the consumer.
-  alignas(kCacheLineBytes) std::atomic<std::size_t> head_{0};
+  alignas(kCacheLineBytes) typename Atomics::template Atomic<std::size_t> head_{0};
   std::size_t tail_seen_{0};
 };
 
