@@ -21,6 +21,22 @@ Context::Context(const ContextOptions& options) {
 
 Context::~Context() = default;
 
+FramePool& Context::Impl::new_pool() {
+  auto pool = std::make_unique<FramePool>();
+  FramePool& out = *pool;
+  pools.give(pool.release());
+  return out;
+}
+
+Context::Impl::~Impl() {
+  context.close();
+  for (FramePool* pool = pools.take_all(); pool != nullptr;) {
+    FramePool* const after = pool->next;
+    delete pool;
+    pool = after;
+  }
+}
+
 Status Context::ok() const {
   if (impl_ == nullptr) {
     return fail(Errc::exhausted, "ZeroMQ could not start: out of memory");

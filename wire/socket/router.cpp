@@ -101,6 +101,7 @@ Result<Router> Router::bind(Context& context, std::span<const Endpoint> endpoint
   auto impl = std::make_unique<Impl>();
   impl->next_link = options.first_link;
   impl->link_stride = options.link_stride;
+  impl->pool = &context.impl().new_pool();
   try {
     impl->socket = open_socket(context, zmq::socket_type::router, options.socket);
     impl->socket.set(zmq::sockopt::router_mandatory, true);
@@ -184,9 +185,10 @@ Result<SendOutcome> Router::Impl::send(LinkId link, Body&& send_body) {
 }
 
 Result<SendOutcome> Router::send(LinkId link, std::span<const std::uint8_t> frame) {
-  return impl_->send(link, [&] {
-    return impl_->socket.send(zmq::buffer(frame.data(), frame.size()), zmq::send_flags::dontwait);
-  });
+  void* const copy = impl_->pool->take(frame.size());
+  std::memcpy(copy, frame.data(), frame.size());
+  zmq::message_t message(copy, frame.size(), &FramePool::give_back, impl_->pool);
+  return impl_->send(link, [&] { return impl_->socket.send(message, zmq::send_flags::dontwait); });
 }
 
 Result<SendOutcome> Router::send(LinkId link, FrameBytes&& frame) {

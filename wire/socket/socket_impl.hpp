@@ -7,14 +7,22 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "wire/ring/return_stack.hpp"
 #include "wire/socket/dealer.hpp"
+#include "wire/socket/frame_pool.hpp"
 #include "wire/socket/router.hpp"
 
 namespace muster {
 
 // Thread-safe.
 struct Context::Impl {
-  zmq::context_t context;
+  Impl() = default;
+  ~Impl();
+  // Lives until the last message has been let go of, whichever thread does that.
+  FramePool& new_pool();
+
+  ReturnStack<FramePool> pools;
+  zmq::context_t context;  // last: it ends first, and its threads with it
 };
 
 // Owned by the thread of its Message.
@@ -51,6 +59,7 @@ struct Router::Impl {
   template <class Body>
   [[nodiscard]] Result<SendOutcome> send(LinkId link, Body&& send_body);
 
+  FramePool* pool{};  // the context's
   zmq::socket_t socket;
   std::vector<Endpoint> endpoints;
   std::unordered_map<std::uint32_t, Peer> peers;   // by libzmq's number
