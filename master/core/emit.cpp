@@ -28,6 +28,7 @@ void MasterCore::Impl::flush(Now now, MasterOutputs& out) {
       emit(*link, now, out);
     }
     if (!can_send(*link)) {
+      probe.links_stalled += link->stalled ? 0U : 1U;
       link->stalled = true;
       if (link->kind == Link::Kind::framework) {
         update_active(link->framework);

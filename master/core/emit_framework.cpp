@@ -23,7 +23,9 @@ void MasterCore::Impl::emit_framework(Link& link, Now now, MasterOutputs& out) {
          now, out);
   }
   emit_inventory(link, todo, now, out);
-  for (const AcceptAnswer& answer : todo.answers) {
+  std::size_t answered = 0;
+  for (; answered < todo.answers.size() && can_send(link); ++answered) {
+    const AcceptAnswer& answer = todo.answers[answered];
     const bool plain = answer.code == fb::RefusedCode::None;
     const auto subject = plain ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateString(answer.subject);
     const auto text = plain ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateString(answer.text);
@@ -33,7 +35,7 @@ void MasterCore::Impl::emit_framework(Link& link, Now now, MasterOutputs& out) {
     }
     send(link, builder, fb::CreateAccepted(builder, answer.accept, answer.code, subject, text, gone), now, out);
   }
-  todo.answers.clear();
+  todo.answers.erase(todo.answers.begin(), todo.answers.begin() + static_cast<std::ptrdiff_t>(answered));
   if (!todo.rescinds.empty()) {
     // In order; runs of one reason share a frame.
     std::vector<fb::OfferRef> run;

@@ -21,6 +21,7 @@
 #include "master/core/master_core.hpp"
 #include "master/core/node_frames.hpp"
 #include "master/core/probe.hpp"
+#include "master/core/query_budget.hpp"
 #include "master/core/timers.hpp"
 #include "master/table/flat_index.hpp"
 #include "master/table/framework_table.hpp"
@@ -108,6 +109,7 @@ struct MasterCore::Impl final : Allocator::Sink {
   void on_link_timer(LinkId id, Now now);
   void arm_link(Link& link);
   void update_active(FrameworkIndex framework);
+  [[nodiscard]] bool reads_nothing(const Link& link) const;  // and so much waits for it that its life must end
   [[nodiscard]] Instant heard_at(const Node& node) const;
   [[nodiscard]] Instant heard_at(const FrameworkEntry& framework) const;
 
@@ -218,7 +220,7 @@ struct MasterCore::Impl final : Allocator::Sink {
 
   // ---- operators (operator.cpp)
   void on_operator(LinkId id, const Peer& peer, const fb::Frame& frame, Now now);
-  void answer_query(LinkId id, const fb::OperatorQuery& query, Now now);
+  void answer_query(LinkId id, const fb::Frame& frame, const fb::OperatorQuery& query, Now now);
   void reply(LinkId id, FrameBytes bytes, fb::Body kind);
 
   // ---- output (emit.cpp, emit_node.cpp, emit_framework.cpp)
@@ -279,6 +281,7 @@ struct MasterCore::Impl final : Allocator::Sink {
   std::vector<NodeOut> node_out;
   std::vector<FrameworkOut> framework_out;
   std::vector<OutFrame> replies;  // outside of lives
+  QueryBudget query_budget;
   Timers timers;
 
   // Readers.

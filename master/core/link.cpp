@@ -4,6 +4,7 @@
 namespace muster::master {
 namespace {
 constexpr std::size_t kRefusalsMax = 1024;  // waiting on one link
+constexpr std::size_t kAnswersMax = 65'536;  // waiting for a framework without credit
 }  // namespace
 
 Link* MasterCore::Impl::find_link(LinkId id) {
@@ -188,6 +189,15 @@ void MasterCore::Impl::update_active(FrameworkIndex index) {
   const FrameworkEntry& framework = frameworks[index];
   const Link* link = find_link(framework.link);
   allocator.set_active(index, link != nullptr && can_send(*link) && !framework.suppressed);
+}
+
+// Offers, updates and messages are bounded by what they speak of. Answers are not: who asks on and reads nothing must stop.
+bool MasterCore::Impl::reads_nothing(const Link& link) const {
+  if (link.kind != Link::Kind::framework || can_send(link)) {
+    return false;
+  }
+  const FrameworkOut& out = framework_out[link.framework.value()];
+  return out.answers.size() + out.words.size() > kAnswersMax;
 }
 
 Instant MasterCore::Impl::heard_at(const Node& node) const {

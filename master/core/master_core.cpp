@@ -52,6 +52,13 @@ void MasterCore::Impl::on_frame(LinkId id, const Peer& peer, const fb::Frame& fr
   switch (link->state.take(frame)) {
     case LinkState::Verdict::deliver:
       heard(*link, now);
+      if (reads_nothing(*link)) {
+        ++probe.links_deaf;
+        refuse(id, frame, fb::RefusedCode::Busy, "framework " + frameworks[link->framework].name,
+               "it asks on and reads no answers; subscribe again and read them");
+        close_link(id, now);
+        return;
+      }
       on_in_life(*link, frame, now);
       return;
     case LinkState::Verdict::duplicate:
@@ -169,7 +176,10 @@ void MasterCore::on_bad_frame(LinkId id, const Peer&, const FrameError& error, N
   impl_->reply(id, refused_frame(head, {error.code, 0, 0, "frame", error.text}), fb::Body::Refused);
 }
 
-void MasterCore::on_link_lost(LinkId link, Now now) { impl_->close_link(link, now); }
+void MasterCore::on_link_lost(LinkId link, Now now) {
+  impl_->probe.links_lost += impl_->find_link(link) != nullptr ? 1U : 0U;
+  impl_->close_link(link, now);
+}
 void MasterCore::on_timer(Now now) { impl_->on_timer(now); }
 Instant MasterCore::next_timer() const { return impl_->next_timer(); }
 void MasterCore::flush(Now now, MasterOutputs& out) { impl_->flush(now, out); }

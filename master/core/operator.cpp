@@ -7,22 +7,27 @@
 namespace muster::master {
 namespace {
 
-constexpr std::uint32_t kRowsMax = 10'000;
+constexpr std::uint32_t kRowsMax = 1000;
+constexpr std::uint64_t kPlacesMax = 16'384;  // looked at for one page
+constexpr std::uint64_t kPlacesPerRow = 16;   // looking at so many costs as much as making a row
 
-// One page: places after `after`, at most `limit` rows. f(place) says whether it made a row.
+// One page: places after `after`, at most `limit` rows. f(place) says whether it made a row. Returns what it cost, in rows.
 template <class F>
-void page(fb::OperatorReplyT& reply, std::uint32_t places, std::uint64_t after, std::uint32_t limit, F&& f) {
+std::uint64_t page(fb::OperatorReplyT& reply, std::uint32_t places, std::uint64_t after, std::uint32_t limit, F&& f) {
   std::uint32_t rows = 0;
-  for (std::uint64_t place = after; place < places; ++place) {
-    if (rows == limit) {
+  std::uint64_t place = after;
+  for (; place < places; ++place) {
+    if (rows == limit || place - after == kPlacesMax) {
       reply.more = true;
-      return;
+      reply.next_after = place;
+      break;
     }
     if (f(static_cast<std::uint32_t>(place))) {
       ++rows;
       reply.next_after = place + 1;
     }
   }
+  return rows + (place - std::min(place, after)) / kPlacesPerRow;
 }
 
 std::unique_ptr<fb::ShapeT> shape_of(const Resources& resources) {
@@ -41,7 +46,7 @@ void MasterCore::Impl::on_operator(LinkId id, const Peer&, const fb::Frame& fram
   };
   switch (frame.body_type()) {
     case fb::Body::OperatorQuery:
-      answer_query(id, *frame.body_as_OperatorQuery(), now);
+      answer_query(id, frame, *frame.body_as_OperatorQuery(), now);
       return;
     case fb::Body::DrainNode: {
       const auto& message = *frame.body_as_DrainNode();
@@ -95,7 +100,14 @@ void MasterCore::Impl::on_operator(LinkId id, const Peer&, const fb::Frame& fram
   }
 }
 
-void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, Now now) {
+void MasterCore::Impl::answer_query(LinkId id, const fb::Frame& frame, const fb::OperatorQuery& query, Now now) {
+  if (!query_budget.admits(id, now.mono)) {
+    ++probe.queries_shed;
+    refuse(id, frame, fb::RefusedCode::Busy, "query",
+           "the master is asked more than it answers beside its work; ask again in a second", query.request());
+    return;
+  }
+  std::uint64_t cost = 0;
   fb::OperatorReplyT out;
   out.request = query.request();
   out.subject = query.subject();
@@ -125,13 +137,14 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
       out.offered = shape_of(offered.to_resources());
       break;
     }
-    case fb::Subject::Nodes:
-      page(out, nodes.count(), query.after(), limit, [&](std::uint32_t place) {
+    case fb::Subject::Nodes: {
+      // One name is one place.
+      const NodeIndex named = name.empty() ? kNoNode : nodes.find(name);
+      const std::uint32_t end = name.empty() ? nodes.count() : named == kNoNode ? 0 : named.value() + 1;
+      const std::uint64_t after = name.empty() || named == kNoNode ? query.after() : std::max<std::uint64_t>(query.after(), named.value());
+      cost = page(out, end, after, limit, [&](std::uint32_t place) {
         const NodeIndex index{place};
         const Node& node = nodes[index];
-        if (!name.empty() && node.name != name) {
-          return false;
-        }
         auto row = std::make_unique<fb::NodeRowT>();
         row->node = place;
         row->name = node.name;
@@ -150,8 +163,9 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
         return true;
       });
       break;
+    }
     case fb::Subject::Frameworks:
-      page(out, frameworks.count(), query.after(), limit, [&](std::uint32_t place) {
+      cost = page(out, frameworks.count(), query.after(), limit, [&](std::uint32_t place) {
         const FrameworkIndex index{place};
         const FrameworkEntry& framework = frameworks[index];
         if (framework.has_left() || (!name.empty() && framework.name != name)) {
@@ -175,7 +189,7 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
       });
       break;
     case fb::Subject::Offers:
-      page(out, ledger.places(), query.after(), limit, [&](std::uint32_t place) {
+      cost = page(out, ledger.places(), query.after(), limit, [&](std::uint32_t place) {
         if (!ledger.is_open(place)) {
           return false;
         }
@@ -196,7 +210,7 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
       });
       break;
     case fb::Subject::Tasks:
-      page(out, tasks.places(), query.after(), limit, [&](std::uint32_t place) {
+      cost = page(out, tasks.places(), query.after(), limit, [&](std::uint32_t place) {
         if (!tasks.used(place)) {
           return false;
         }
@@ -216,6 +230,7 @@ void MasterCore::Impl::answer_query(LinkId id, const fb::OperatorQuery& query, N
       });
       break;
   }
+  query_budget.charge(id, cost, now.mono);
   reply(id, pack_frame<fb::OperatorReply>({epoch, {}, 0, 0}, out), fb::Body::OperatorReply);
 }
 

@@ -57,7 +57,12 @@ struct Probe {
   std::uint64_t recalled{};         // taken out of the line by the master itself
 
   std::uint64_t messages_forwarded{};
-  std::uint64_t messages_shed{};
+  std::uint64_t messages_shed{};    // more than its receiver takes
+
+  std::uint64_t queries_shed{};     // operators' queries beyond their budget: told to come again
+  std::uint64_t links_stalled{};    // links that ran out of credit or fell silent; their output waits in the tables
+  std::uint64_t links_lost{};       // broke, or took no more frames
+  std::uint64_t links_deaf{};       // closed: they sent on and read nothing
 
   void refuse(fb::RefusedCode code) {
     const auto at = static_cast<std::size_t>(code);

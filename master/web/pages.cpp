@@ -8,7 +8,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Names come from peers: what is no UTF-8 is replaced.
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string text_of(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) { return text_of(json) + "\n"; }
 
 Json json_of(const Resources& r) {
   Json out{{"cpus", static_cast<double>(r.cpus_milli) / 1000.0},
@@ -117,10 +118,11 @@ Json head_of(const ClusterView& view, Duration age) {
 template <class Row, class ToJson>
 std::string list_page(const ClusterView& view, Duration age, const char* name, const ViewRows<Row>& rows,
                       const PageRequest& page, ToJson&& to_json) {
-  Json list = Json::array();
+  std::string list;  // rows as text: as objects a page of thousands would take tens of megabytes
+  std::uint64_t count = 0;
   std::uint64_t place = 0;
   for (const auto& chunk : rows.chunks()) {
-    if (list.size() >= page.limit) {
+    if (count >= page.limit) {
       break;
     }
     if (place + chunk->size() <= page.after) {
@@ -128,20 +130,22 @@ std::string list_page(const ClusterView& view, Duration age, const char* name, c
       continue;
     }
     for (const Row& row : *chunk) {
-      if (place >= page.after && list.size() < page.limit) {
-        list.push_back(to_json(row));
+      if (place >= page.after && count < page.limit) {
+        list += count++ == 0 ? "" : ",";
+        list += text_of(to_json(row));
       }
       ++place;
     }
   }
-  const std::uint64_t next = page.after + list.size();
+  const std::uint64_t next = page.after + count;
   Json out = head_of(view, age);
   out["total"] = rows.size();
   out["after"] = page.after;
   out["next_after"] = next;
-  out["more"] = !list.empty() && next < rows.size();
-  out[name] = std::move(list);
-  return dump(out);
+  out["more"] = count > 0 && next < rows.size();
+  std::string text = text_of(out);
+  text.pop_back();  // its brace: one more member follows
+  return text + ",\"" + name + "\":[" + list + "]}\n";
 }
 
 }  // namespace
@@ -219,7 +223,12 @@ std::string state_page(const ClusterView& view, Duration age) {
                          {"gangs", p.gangs},
                          {"gangs_started", p.gangs_started},
                          {"gangs_released", p.gangs_released},
-                         {"gangs_failed", p.gangs_failed}};
+                         {"gangs_failed", p.gangs_failed},
+                         {"messages_shed", p.messages_shed},
+                         {"queries_shed", p.queries_shed},
+                         {"links_stalled", p.links_stalled},
+                         {"links_lost", p.links_lost},
+                         {"links_deaf", p.links_deaf}};
   return dump(out);
 }
 
