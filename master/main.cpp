@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -33,12 +34,14 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 // Beyond this many cpus the duties get threads of their own.
 constexpr unsigned kSharedCpusMax = 4;
+constexpr unsigned kPassThreadsMax = 8;
 
 struct Arguments {
   std::string dir;
   std::vector<std::string> listen;
   std::string http = "5050";
   std::string threads;
+  unsigned pass_threads = 0;
   std::string log;
   std::string log_level = "info";
   std::uint64_t epoch_min = 0;
@@ -64,6 +67,9 @@ void define(CLI::App& app, Arguments& a) {
   app.add_option("--threads", a.threads,
                  "shared: one thread for all; dedicated: own threads for core and gateways. Default: shared up to 4 cpus")
       ->check(CLI::IsMember({"shared", "dedicated"}));
+  app.add_option("--pass-threads", a.pass_threads,
+                 "Threads for long passes over all nodes (the pages' picture). Default: 1 with shared threads, else up to 8")
+      ->check(CLI::Range(1, 256));
   app.add_option("--log", a.log, "Log file; without it the log goes to stderr");
   app.add_option("--log-level", a.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.add_option("--epoch-min", a.epoch_min, "Lead in this epoch at least; repairs a lost epoch file");
@@ -152,6 +158,13 @@ Threads threads_of(const Arguments& a) {
   return a.threads == "dedicated" ? Threads::dedicated : Threads::shared;
 }
 
+unsigned pass_threads_of(const Arguments& a) {
+  if (a.pass_threads != 0) {
+    return a.pass_threads;
+  }
+  return threads_of(a) == Threads::shared ? 1 : std::min(std::thread::hardware_concurrency(), kPassThreadsMax);
+}
+
 Status serve(const Arguments& a) {
   const auto endpoints = endpoints_of(a);
   if (!endpoints) {
@@ -208,6 +221,10 @@ Status serve(const Arguments& a) {
   }
 
   MasterConfig config = config_of(a);
+  const unsigned pass_threads = pass_threads_of(a);
+  if (pass_threads > 1) {
+    config.parallel_for = parallel_for_on(pass_threads);
+  }
   config.http_port = web ? web->port() : std::uint16_t{0};
   MasterCore core(config, *epoch, clock.now());
 

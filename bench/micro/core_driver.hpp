@@ -23,10 +23,11 @@ inline constexpr std::array<std::string_view, 6> kStepNames{"accept",       "sen
 
 class CoreDriver {
  public:
-  CoreDriver(std::uint32_t nodes, bool packed) : tasks_(packed ? kCpus : 1), seq_(nodes, 0) {
+  CoreDriver(std::uint32_t nodes, bool packed, master::ParallelFor parallel_for = {}) : tasks_(packed ? kCpus : 1), seq_(nodes, 0) {
     master::MasterConfig config;
     config.lease = Duration::from_seconds(1'000'000);
     config.settle = Duration{};
+    config.parallel_for = std::move(parallel_for);
     core_ = std::make_unique<master::MasterCore>(config, Epoch(1), now_);
     const fb::Amounts task((packed ? 1ULL : kCpus) << 30U, 0, packed ? 1000 : 1000 * kCpus, 0);
     accept_ = accept_template(1, tasks_, task);
@@ -96,6 +97,7 @@ class CoreDriver {
     offers_seen_ = launches_ = updates_ = 0;
   }
   [[nodiscard]] const master::MasterCore& core() const { return *core_; }
+  [[nodiscard]] std::shared_ptr<const master::ClusterView> view() { return core_->view(now_); }
 
  private:
   static constexpr std::uint32_t kLinks = 64;  // of nodes; the framework's follows

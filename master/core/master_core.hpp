@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "master/view/parallel_for.hpp"
 #include "wire/base/ids.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
@@ -37,6 +38,7 @@ struct MasterConfig {
   std::uint32_t records_per_frame_max = 4096;
   std::string version{kVersionText};
   std::uint16_t http_port{};                           // told to operators; 0 = none
+  ParallelFor parallel_for{};                          // for passes over many rows; none: they are serial
 };
 
 // Who a link authenticated as. Local links carry the kernel's word.

@@ -4,21 +4,40 @@
 namespace muster::master {
 namespace {
 
-// Replaces the chunks that changed; row(place, rows) appends the place's row, if it has one.
+// Below so many chunks to make anew, waking threads costs more than they save (bench/micro: view).
+constexpr std::size_t kParallelChunks = 16;
+
+// Replaces the chunks that changed; row(place, rows) appends the place's row, if it has one. It reads only, so chunks
+// may be made on several threads; each goes to its place.
 template <class Row, class F>
-void refresh(ViewRows<Row>& rows, ChunkMarks& marks, std::uint32_t places, F&& row) {
+void refresh(ViewRows<Row>& rows, ChunkMarks& marks, std::uint32_t places, const ParallelFor& parallel, F&& row) {
+  using Chunk = typename ViewRows<Row>::Chunk;
   constexpr std::size_t kPlaces = ViewRows<Row>::kChunkPlaces;
   rows.resize_chunks(marks.chunks());
+  std::vector<std::size_t> changed;
   for (std::size_t chunk = 0; chunk < marks.chunks(); ++chunk) {
-    if (!marks.take(chunk)) {
-      continue;
+    if (marks.take(chunk)) {
+      changed.push_back(chunk);
     }
-    typename ViewRows<Row>::Chunk fresh;
-    const std::size_t end = std::min<std::size_t>(places, (chunk + 1) * kPlaces);
-    for (std::size_t place = chunk * kPlaces; place < end; ++place) {
-      row(static_cast<std::uint32_t>(place), fresh);
+  }
+  std::vector<std::shared_ptr<const Chunk>> fresh(changed.size());
+  const auto make = [&](std::size_t i) {
+    auto chunk = std::make_shared<Chunk>();
+    const std::size_t end = std::min<std::size_t>(places, (changed[i] + 1) * kPlaces);
+    for (std::size_t place = changed[i] * kPlaces; place < end; ++place) {
+      row(static_cast<std::uint32_t>(place), *chunk);
     }
-    rows.replace_chunk(chunk, std::move(fresh));
+    fresh[i] = std::move(chunk);
+  };
+  if (parallel && changed.size() >= kParallelChunks) {
+    parallel(changed.size(), make);
+  } else {
+    for (std::size_t i = 0; i < changed.size(); ++i) {
+      make(i);
+    }
+  }
+  for (std::size_t i = 0; i < changed.size(); ++i) {
+    rows.replace_chunk(changed[i], std::move(fresh[i]));
   }
 }
 
@@ -35,7 +54,7 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
   next->links = static_cast<std::uint32_t>(links.size());
   next->probe = probe;
 
-  refresh(next->nodes, node_marks, nodes.count(), [&](std::uint32_t place, auto& rows) {
+  refresh(next->nodes, node_marks, nodes.count(), config.parallel_for, [&](std::uint32_t place, auto& rows) {
     const Node& node = nodes[NodeIndex{place}];
     const muster::master::NodeBooks& books = ledger.books(NodeIndex{place});
     NodeView& row = rows.emplace_back();
@@ -57,7 +76,7 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
     row.version = node.version;
     row.topology_hash = node.topology_hash;
   });
-  refresh(next->frameworks, framework_marks, frameworks.count(), [&](std::uint32_t place, auto& rows) {
+  refresh(next->frameworks, framework_marks, frameworks.count(), {}, [&](std::uint32_t place, auto& rows) {
     const FrameworkIndex index{place};
     const FrameworkEntry& framework = frameworks[index];
     if (framework.has_left()) {
@@ -78,7 +97,7 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
     row.weight = allocator.weight(index);
     row.dominant_share = allocator.dominant_share(index);
   });
-  refresh(next->offers, offer_marks, ledger.places(), [&](std::uint32_t place, auto& rows) {
+  refresh(next->offers, offer_marks, ledger.places(), config.parallel_for, [&](std::uint32_t place, auto& rows) {
     if (!ledger.is_open(place)) {
       return;
     }
@@ -93,7 +112,7 @@ std::shared_ptr<const ClusterView> MasterCore::Impl::view(Now now) {
     row.held = offer.state == OfferState::held;
     row.lease_end = offer.lease_end;
   });
-  refresh(next->tasks, task_marks, tasks.places(), [&](std::uint32_t place, auto& rows) {
+  refresh(next->tasks, task_marks, tasks.places(), config.parallel_for, [&](std::uint32_t place, auto& rows) {
     if (!tasks.used(place)) {
       return;
     }

@@ -55,6 +55,11 @@ class ViewRows {
     size_ += rows.size();
     chunks_[at] = std::make_shared<const Chunk>(std::move(rows));
   }
+  void replace_chunk(std::size_t at, std::shared_ptr<const Chunk> rows) {
+    size_ -= chunks_[at]->size();
+    size_ += rows->size();
+    chunks_[at] = std::move(rows);
+  }
 
  private:
   std::vector<std::shared_ptr<const Chunk>> chunks_;
@@ -79,6 +84,7 @@ struct NodeView {
   std::string boot_id;
   std::string version;
   std::uint64_t topology_hash{};
+  bool operator==(const NodeView&) const = default;
 };
 
 struct FrameworkView {
@@ -95,6 +101,7 @@ struct FrameworkView {
   std::uint32_t wants{};       // shapes it still asks for
   double weight{1.0};          // of its role
   double dominant_share{};
+  bool operator==(const FrameworkView&) const = default;
 };
 
 struct OfferView {
@@ -106,6 +113,7 @@ struct OfferView {
   Resources resources;
   bool held{};
   Instant lease_end;           // compare with ClusterView::time.mono
+  bool operator==(const OfferView&) const = default;
 };
 
 struct TaskView {
@@ -123,6 +131,7 @@ struct TaskView {
   WallTime started;            // 0 = never
   WallTime ended;
   std::string cpus;            // bound on the node, once running
+  bool operator==(const TaskView&) const = default;
 };
 
 struct ClusterView {

@@ -21,6 +21,7 @@ const std::vector<Home>& homes() {
       {{"sqlite3"}, {"sched/gang/store_sqlite"}},
       {{"spdlog/"}, {"wire/daemon/"}},
       {{"httplib"}, {"master/web/"}},
+      {{"tbb/", "oneapi/"}, {"master/view/parallel_for"}},
       {{"CLI/"}, {"sched/cli/"}, true},
       {{"nlohmann/"}, {"sched/cli/", "master/web/"}},
       {{"zookeeper"}, {"master/election/"}},
@@ -132,6 +133,7 @@ TEST_CASE("the home rule refuses a library outside its home") {
   CHECK(homes_broken("sched/client/a.hpp", "zmq.h") == 1);
   CHECK(homes_broken("wire/ring/a.hpp", "zmq_addon.hpp") == 1);
   CHECK(homes_broken("node/exec/a.cpp", "hwloc.h") == 1);
+  CHECK(homes_broken("master/core/view.cpp", "tbb/parallel_for.h") == 1);
   CHECK(homes_broken("node/exec/a.cpp", "hwloc/linux.h") == 1);
   CHECK(homes_broken("sched/gang/core.cpp", "sqlite3.h") == 1);
   CHECK(homes_broken("master/core/a.cpp", "spdlog/spdlog.h") == 1);
@@ -147,6 +149,7 @@ TEST_CASE("the home rule refuses a library outside its home") {
 TEST_CASE("the home rule accepts a library at home") {
   CHECK(homes_broken("wire/socket/router.cpp", "zmq.hpp") == 0);
   CHECK(homes_broken("node/topology/hwloc_topology.cpp", "hwloc.h") == 0);
+  CHECK(homes_broken("master/view/parallel_for.cpp", "tbb/parallel_for.h") == 0);
   CHECK(homes_broken("sched/gang/store_sqlite.cpp", "sqlite3.h") == 0);
   CHECK(homes_broken("wire/daemon/log.cpp", "spdlog/spdlog.h") == 0);
   CHECK(homes_broken("master/main.cpp", "CLI/CLI.hpp") == 0);
