@@ -263,6 +263,8 @@ Json run(const Arguments& a) {
   }
   const FullPhase full = measure_full(*load, master, a, out);
   measure_latencies(*load, master, a, full, trip, out);
+  const LoadCounts& all = load->counts();
+  out["messages_in_all"] = all.offers + all.launches + all.updates;
   out["master_rss_bytes"] = master.resident_bytes();
   master.stop();
   if (!a.no_bare) {

@@ -73,6 +73,7 @@ void LoadCluster::take_from_master(Peer& peer, const fb::Frame& frame) {
       framework.subscribed = true;
       return;
     case fb::Body::Inventory:
+    case fb::Body::NodeLost:  // of somebody else's
       return;
     default:
       broken(std::string("a framework got an unexpected ") + fb::EnumNameBody(frame.body_type()));

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -23,13 +24,14 @@ constexpr int kStopMs = 3'000;
 
 void wait_a_bit() { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }
 
-// The port of the announcement's tcp endpoint; 0 while there is none.
-std::uint16_t announced_port(const std::string& path) {
+// The ports of the announcement's tcp endpoint and pages; 0 while there is none.
+std::uint16_t announced_port(const std::string& path, std::uint16_t& http_port) {
   std::ifstream in(path);
   const auto json = nlohmann::json::parse(in, nullptr, false);
   if (!json.is_object()) {
     return 0;
   }
+  http_port = json.value("http_port", std::uint16_t{0});
   for (const auto& endpoint : json.value("endpoints", nlohmann::json::array())) {
     const std::string text = endpoint.get<std::string>();
     if (text.starts_with("tcp://")) {
@@ -47,9 +49,11 @@ Status MasterProcess::start(const std::string& program, const std::vector<std::s
     return fail(Errc::io, "make a folder for the master: " + std::string(std::strerror(errno)));
   }
   folder_ = name;
-  std::vector<std::string> arguments{program, "--dir", folder_, "--listen", "tcp://127.0.0.1:0", "--http", "off",
-                                     "--settle", "0", "--lease", "300", "--log", folder_ + "/log",
-                                     "--log-level", "warn"};
+  std::vector<std::string> arguments{program, "--dir", folder_, "--listen", "tcp://127.0.0.1:0", "--settle", "0",
+                                     "--lease", "300", "--log", folder_ + "/log", "--log-level", "warn"};
+  if (std::none_of(more_arguments.begin(), more_arguments.end(), [](const std::string& a) { return a.starts_with("--http"); })) {
+    arguments.insert(arguments.end(), {"--http", "off"});
+  }
   arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
   std::vector<char*> argv;
   for (std::string& argument : arguments) {
@@ -73,7 +77,7 @@ Status MasterProcess::start(const std::string& program, const std::vector<std::s
     if (!is_running()) {
       return fail(Errc::io, "the master '" + program + "' ended at once; build it first, or name it by --master");
     }
-    port_ = announced_port(folder_ + "/master/master.json");
+    port_ = announced_port(folder_ + "/master/master.json", http_port_);
     if (port_ != 0) {
       return {};
     }

@@ -18,6 +18,7 @@ using ThreadSeconds = std::map<std::string, double>;
 class MasterProcess {
  public:
   // Starts `program` listening on a free TCP port and waits until it does. It ends with this process, however that ends.
+  // Without pages, unless an argument names their port.
   [[nodiscard]] Status start(const std::string& program, const std::vector<std::string>& more_arguments);
   MasterProcess() = default;
   ~MasterProcess() { stop(); }
@@ -26,6 +27,7 @@ class MasterProcess {
 
   void stop();
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t http_port() const { return http_port_; }  // 0: none
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] bool is_running();
   [[nodiscard]] ThreadSeconds thread_seconds() const;
@@ -37,6 +39,7 @@ class MasterProcess {
   std::string folder_;
   pid_t pid_{};
   std::uint16_t port_{};
+  std::uint16_t http_port_{};
 };
 
 }  // namespace muster::bench
