@@ -18,7 +18,7 @@
 #include "bench/load/disturber.hpp"
 #include "bench/load/load_cluster.hpp"
 #include "bench/load/master_process.hpp"
-#include "bench/raw/sampling.hpp"
+#include "wire/base/sampling.hpp"
 #include "wire/daemon/machine.hpp"
 
 namespace muster::bench {
