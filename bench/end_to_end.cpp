@@ -1,6 +1,7 @@
 // end_to_end: real processes on a real local cluster of this build. No-op jobs per second from first submit to last recorded
 // completion, and submit → first instruction of the task, beside the machine's raw limits measured in the same run.
 #include <fcntl.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -39,7 +40,6 @@ struct Options {
   std::uint32_t latency_samples{100};
   double raw_seconds{2};
   bool json{};
-  std::string stamp;  // the task's side of a latency sample
 };
 
 double now_ms() { return static_cast<double>(SystemClock{}.now().mono.ns()) * 1e-6; }
@@ -133,11 +133,11 @@ std::vector<double> start_latencies(GangClient& gang, const Options& options, co
   }
   const int in = open(fifo.c_str(), O_RDWR);
   std::vector<double> latencies;
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string stamp_program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "stamp";
   for (std::uint32_t i = 0; i < options.latency_samples; ++i) {
     const double begun = now_ms();
     GangClient::NoOp job;
-    job.argv = {self, "--stamp", fifo};
+    job.argv = {stamp_program, fifo};
     (void)need(gang.submit(job));
     double stamp = 0;
     if (read(in, &stamp, sizeof stamp) != sizeof stamp) {
@@ -298,12 +298,6 @@ int main(int argc, char** argv) {
   app.add_option("--samples", options.latency_samples, "latency samples")->capture_default_str();
   app.add_option("--raw-seconds", options.raw_seconds, "seconds for each raw limit")->capture_default_str();
   app.add_flag("--json", options.json, "print JSON");
-  app.add_option("--stamp", options.stamp, "")->group("");
   CLI11_PARSE(app, argc, argv);
-  if (!options.stamp.empty()) {
-    const double stamp = static_cast<double>(muster::SystemClock{}.now().mono.ns()) * 1e-6;
-    const int fd = open(options.stamp.c_str(), O_WRONLY);
-    return write(fd, &stamp, sizeof stamp) == sizeof stamp ? 0 : 1;
-  }
   return run(options);
 }
