@@ -24,7 +24,12 @@ struct Want {
   std::uint32_t count{1};
   bool whole_rest{};             // everything free on a node where at least one piece fits
   std::vector<NodeIndex> nodes;  // only these; empty: any
+  // These pieces are kept offered, whatever becomes of the offers, while no want of any framework that is not standing
+  // is unmet; and they are taken back for those of others.
+  bool standing{};
 };
+
+inline constexpr std::uint32_t kStandingPiecesMax = 1024;  // of a framework, over all its standing wants
 
 class Allocator {
  public:
@@ -33,6 +38,8 @@ class Allocator {
    public:
     virtual ~Sink() = default;
     virtual void offer(NodeIndex node, FrameworkIndex framework, Resources resources, OfferTag tag) = 0;
+    // Ends its standing offers, but for those it holds.
+    virtual void reclaim_standing(FrameworkIndex framework) = 0;
   };
   virtual ~Allocator() = default;
 
@@ -51,7 +58,8 @@ class Allocator {
   virtual void set_active(FrameworkIndex framework, bool active) = 0;
   // Replaces the whole earlier set.
   virtual void set_wants(FrameworkIndex framework, std::vector<Want> wants) = 0;
-  // Pieces of an offer that ended other than by an accept: wanted again, unless the request was replaced.
+  // Pieces of an offer that ended other than by an accept, or of a standing want: wanted again, unless the request was
+  // replaced.
   virtual void pieces_back(FrameworkIndex framework, const OfferTag& tag) = 0;
   // What it uses and is offered counts as its share.
   virtual void charge(FrameworkIndex framework, const Resources& resources) = 0;

@@ -68,12 +68,14 @@ void Drf::set_offerable(NodeIndex node, bool value) {
   place_node(node);
   if (value && !was) {
     make_dirty(node);
+    standing_due_ = standing_due_ || standing_frameworks_ > 0;
   }
 }
 
 void Drf::node_freed(NodeIndex node) {
   place_node(node);
   make_dirty(node);
+  standing_due_ = standing_due_ || standing_frameworks_ > 0;
 }
 
 void Drf::node_taken(NodeIndex node) { place_node(node); }
@@ -94,6 +96,7 @@ void Drf::set_active(FrameworkIndex framework, bool active) {
   if (row.active != active) {
     row.active = active;
     make_dirty(framework);
+    standing_due_ = standing_due_ || standing_frameworks_ > 0;
   }
 }
 
@@ -103,18 +106,45 @@ void Drf::set_wants(FrameworkIndex framework, std::vector<Want> wants) {
   row.age = ++requests_;
   row.left = 0;
   row.wants.clear();
+  // What is open of standing wants stays open and counts for those that take their place.
+  standing_frameworks_ -= row.standing.empty() ? 0 : 1;
+  row.standing_left = 0;
+  row.standing.clear();
+  std::uint64_t open = row.standing_open;
+  std::uint64_t standing = 0;
   for (Want& want : wants) {
-    row.left += want.count;
-    const std::uint64_t count = want.count;
-    WantState& state = row.wants.emplace_back();
+    std::uint64_t count = want.count;
+    if (want.standing) {
+      count = std::min<std::uint64_t>(count, kStandingPiecesMax - standing);
+      standing += count;
+      const std::uint64_t covered = std::min(open, count);
+      open -= covered;
+      count -= covered;
+    }
+    (want.standing ? row.standing_left : row.left) += count;
+    WantState& state = (want.standing ? row.standing : row.wants).emplace_back();
     state.want = std::move(want);
     state.left = count;
   }
+  standing_frameworks_ += row.standing.empty() ? 0 : 1;
+  standing_due_ = standing_frameworks_ > 0;
   make_dirty(framework);
 }
 
 void Drf::pieces_back(FrameworkIndex framework, const OfferTag& tag) {
   Framework& row = at(framework);
+  if (tag.standing) {
+    row.standing_open -= tag.pieces;
+    if (!row.standing.empty()) {  // whichever request they were cut to
+      WantState& want = row.standing[std::min<std::size_t>(tag.want, row.standing.size() - 1)];
+      const std::uint64_t missing = want.want.count - std::min<std::uint64_t>(want.want.count, row.standing_open + row.standing_left);
+      const std::uint64_t back = std::min<std::uint64_t>(tag.pieces, missing);
+      want.left += back;
+      row.standing_left += back;
+      standing_due_ = true;
+    }
+    return;
+  }
   if (tag.request != row.request || tag.want >= row.wants.size()) {
     return;
   }

@@ -41,7 +41,9 @@ class Drf final : public Allocator {
   [[nodiscard]] double weight(FrameworkIndex framework) const override;
   [[nodiscard]] bool poorer_waits(FrameworkIndex holder) const override;
   [[nodiscard]] std::uint64_t wanted_by_poorer(FrameworkIndex holder, NodeIndex node, Instant now) override;
-  [[nodiscard]] bool has_work() const override { return !dirty_nodes_.empty() || !dirty_frameworks_.empty(); }
+  [[nodiscard]] bool has_work() const override {
+    return !dirty_nodes_.empty() || !dirty_frameworks_.empty() || standing_due_;
+  }
   void allocate(Instant now, Sink& sink) override;
 
  private:
@@ -60,8 +62,11 @@ class Drf final : public Allocator {
     bool in_running{};               // in running_
     std::uint32_t request{};         // number of the present set of wants
     std::uint64_t age{};             // when it was asked, in requests
-    std::uint64_t left{};            // pieces over all wants
+    std::uint64_t left{};            // pieces over all wants that are not standing
     std::vector<WantState> wants;
+    std::uint64_t standing_left{};
+    std::uint64_t standing_open{};   // pieces offered
+    std::vector<WantState> standing;
     Amounts charged;
   };
   struct Role {
@@ -101,10 +106,15 @@ class Drf final : public Allocator {
   [[nodiscard]] std::uint64_t quota_left(const Framework& framework, const WantState& want);
   // Makes one offer of the node to the framework, if any want can use it.
   bool offer_node(FrameworkIndex framework, NodeIndex node, Instant now, Sink& sink);
-  void make_offer(FrameworkIndex framework, std::size_t want, NodeIndex node, std::uint64_t pieces, Sink& sink);
+  void make_offer(FrameworkIndex framework, WantState& want, NodeIndex node, std::uint64_t pieces, Sink& sink);
   // Looks through the nodes for one the framework can use, from where it stopped.
   bool search(FrameworkIndex framework, Instant now, Sink& sink);
-  [[nodiscard]] bool search_want(FrameworkIndex framework, std::size_t want, Instant now, Sink& sink);
+  [[nodiscard]] bool search_want(FrameworkIndex framework, WantState& want, Instant now, Sink& sink);
+  static void search_anew(WantState& want);
+  void allocate_wants(Instant now, Sink& sink);
+  // Standing offers make way for wants of others. False: there was none.
+  bool reclaim_standing(Sink& sink);
+  void allocate_standing(Instant now, Sink& sink);
   void allocate_nodes(Instant now, Sink& sink);
   void allocate_frameworks(Instant now, Sink& sink);
 
@@ -123,6 +133,8 @@ class Drf final : public Allocator {
   std::vector<Rank> ranks_;              // of allocate's present step
   std::vector<NodeIndex> nodes_scratch_;
   std::uint64_t requests_{};
+  std::uint32_t standing_frameworks_{};  // that have standing wants
+  bool standing_due_{};                  // something changed for them
 };
 
 }  // namespace muster::master

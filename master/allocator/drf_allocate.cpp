@@ -100,9 +100,8 @@ std::uint64_t Drf::pieces_for(const Framework& framework, const WantState& want,
   return fitting == 0 ? 0 : std::min(fitting, quota_left(framework, want));
 }
 
-void Drf::make_offer(FrameworkIndex index, std::size_t place, NodeIndex node, std::uint64_t pieces, Sink& sink) {
+void Drf::make_offer(FrameworkIndex index, WantState& want, NodeIndex node, std::uint64_t pieces, Sink& sink) {
   Framework& framework = frameworks_[index.value()];
-  WantState& want = framework.wants[place];
   Resources resources = want.want.whole_rest ? ledger_.free(node) : want.want.shape.times(pieces);
   if (const Role& role = roles_[framework.role]; want.want.whole_rest && role.has_quota) {
     // The rest must not carry the role over its quota: then it is cut like any other.
@@ -117,8 +116,12 @@ void Drf::make_offer(FrameworkIndex index, std::size_t place, NodeIndex node, st
     }
   }
   want.left -= pieces;
-  framework.left -= pieces;
-  const OfferTag tag{framework.request, static_cast<std::uint16_t>(place), static_cast<std::uint32_t>(pieces)};
+  const bool standing = want.want.standing;
+  (standing ? framework.standing_left : framework.left) -= pieces;
+  framework.standing_open += standing ? pieces : 0;
+  const std::vector<WantState>& all = standing ? framework.standing : framework.wants;
+  const OfferTag tag{framework.request, static_cast<std::uint16_t>(&want - all.data()), standing,
+                     static_cast<std::uint32_t>(pieces)};
   sink.offer(node, index, std::move(resources), tag);
   place_node(node);
 }
@@ -128,14 +131,13 @@ bool Drf::offer_node(FrameworkIndex index, NodeIndex node, Instant now, Sink& si
   if (!framework.active || framework.left == 0 || filters_.blocks(index, node, now)) {
     return false;
   }
-  for (std::size_t place = 0; place < framework.wants.size(); ++place) {
-    const WantState& want = framework.wants[place];
+  for (WantState& want : framework.wants) {
     const auto& nodes = want.want.nodes;
     if (!nodes.empty() && std::find(nodes.begin(), nodes.end(), node) == nodes.end()) {
       continue;
     }
     if (const std::uint64_t pieces = pieces_for(framework, want, node); pieces > 0) {
-      make_offer(index, place, node, pieces, sink);
+      make_offer(index, want, node, pieces, sink);
       return true;
     }
   }
@@ -185,9 +187,8 @@ void Drf::allocate_nodes(Instant now, Sink& sink) {
   dirty_nodes_.clear();
 }
 
-bool Drf::search_want(FrameworkIndex index, std::size_t place, Instant now, Sink& sink) {
+bool Drf::search_want(FrameworkIndex index, WantState& want, Instant now, Sink& sink) {
   Framework& framework = frameworks_[index.value()];
-  WantState& want = framework.wants[place];
   const auto try_node = [&](NodeIndex node) {
     if (!offerable(node) || filters_.blocks(index, node, now)) {
       return false;
@@ -196,7 +197,7 @@ bool Drf::search_want(FrameworkIndex index, std::size_t place, Instant now, Sink
     if (pieces == 0) {
       return false;
     }
-    make_offer(index, place, node, pieces, sink);
+    make_offer(index, want, node, pieces, sink);
     return true;
   };
   if (quota_left(framework, want) == 0) {
@@ -222,14 +223,19 @@ bool Drf::search_want(FrameworkIndex index, std::size_t place, Instant now, Sink
   return false;
 }
 
+void Drf::search_anew(WantState& want) {
+  want.search_class = NodeClasses::class_of(want.want.shape.cpus_milli);
+  want.search_from = 0;
+  want.searched = false;
+}
+
 bool Drf::search(FrameworkIndex index, Instant now, Sink& sink) {
   Framework& framework = frameworks_[index.value()];
-  for (std::size_t place = 0; place < framework.wants.size(); ++place) {
-    WantState& want = framework.wants[place];
+  for (WantState& want : framework.wants) {
     if (want.left == 0 || want.searched) {
       continue;
     }
-    if (search_want(index, place, now, sink)) {
+    if (search_want(index, want, now, sink)) {
       return true;
     }
     want.searched = true;
@@ -240,9 +246,7 @@ bool Drf::search(FrameworkIndex index, Instant now, Sink& sink) {
 void Drf::allocate_frameworks(Instant now, Sink& sink) {
   for (const FrameworkIndex index : dirty_frameworks_) {
     for (WantState& want : frameworks_[index.value()].wants) {
-      want.search_class = NodeClasses::class_of(want.want.shape.cpus_milli);
-      want.search_from = 0;
-      want.searched = false;
+      search_anew(want);
     }
   }
   ranks_.clear();
@@ -263,12 +267,58 @@ void Drf::allocate_frameworks(Instant now, Sink& sink) {
   }
 }
 
-void Drf::allocate(Instant now, Sink& sink) {
+void Drf::allocate_wants(Instant now, Sink& sink) {
   if (!dirty_nodes_.empty()) {
     allocate_nodes(now, sink);
   }
   if (!dirty_frameworks_.empty()) {
     allocate_frameworks(now, sink);
+  }
+}
+
+void Drf::allocate(Instant now, Sink& sink) {
+  allocate_wants(now, sink);
+  if (standing_frameworks_ == 0) {
+    standing_due_ = false;
+    return;
+  }
+  drop_satisfied();
+  if (reclaim_standing(sink)) {
+    allocate_wants(now, sink);
+    drop_satisfied();
+  }
+  if (standing_due_ && running_.empty()) {
+    allocate_standing(now, sink);
+  }
+  standing_due_ = false;
+}
+
+bool Drf::reclaim_standing(Sink& sink) {
+  bool any = false;
+  for (std::uint32_t at = 0; at < frameworks_.size() && !running_.empty(); ++at) {
+    const FrameworkIndex holder{at};
+    if (frameworks_[at].standing_open > 0 && (running_.size() > 1 || running_.front() != holder)) {
+      sink.reclaim_standing(holder);
+      any = true;
+    }
+  }
+  return any;
+}
+
+void Drf::allocate_standing(Instant now, Sink& sink) {
+  ranks_.clear();
+  for (std::uint32_t at = 0; at < frameworks_.size(); ++at) {
+    if (frameworks_[at].active && frameworks_[at].standing_left > 0) {
+      ranks_.push_back(rank_of(FrameworkIndex{at}));
+    }
+  }
+  std::sort(ranks_.begin(), ranks_.end());
+  for (const Rank& rank : ranks_) {
+    for (WantState& want : frameworks_[rank.framework.value()].standing) {
+      search_anew(want);
+      while (want.left > 0 && search_want(rank.framework, want, now, sink)) {
+      }
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "master/core/impl.hpp"
+#include "wire/schema/offer_flags.hpp"
 
 namespace muster::master {
 namespace {
@@ -188,7 +189,7 @@ void MasterCore::Impl::emit_offers(Link& link, FrameworkOut& todo, Now now, Mast
     }
     const auto lease_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(0, (offer->lease_end - now.mono).ms()));
     entries.emplace_back(id.slot, id.generation, offer->node.value(), lease_ms, shapes.place_of(offer->resources),
-                         std::uint16_t{0}, 0U);
+                         offer->tag.standing ? kStandingOffer : std::uint16_t{0}, 0U);
     if (entries.size() >= config.records_per_frame_max || shapes.full()) {
       send_batch();
     }

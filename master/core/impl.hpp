@@ -204,6 +204,7 @@ struct MasterCore::Impl final : Allocator::Sink {
 
   // ---- offers (offer.cpp, accept.cpp)
   void offer(NodeIndex node, FrameworkIndex framework, Resources resources, OfferTag tag) override;
+  void reclaim_standing(FrameworkIndex framework) override;
   void close_offer(OfferId id, OfferEnd end);
   void rescind(OfferId id, fb::RescindReason reason);
   void rescind_node(NodeIndex node, fb::RescindReason reason);

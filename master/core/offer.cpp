@@ -17,6 +17,16 @@ void MasterCore::Impl::offer(NodeIndex node, FrameworkIndex index, Resources res
   framework_marks.mark(index.value());
 }
 
+void MasterCore::Impl::reclaim_standing(FrameworkIndex framework) {
+  std::vector<OfferId> open;
+  ledger.list_framework(framework, open);
+  for (const OfferId id : open) {
+    if (const Offer& offer = *ledger.find(id); offer.tag.standing && offer.state == OfferState::open) {
+      rescind(id, fb::RescindReason::Reclaimed);
+    }
+  }
+}
+
 // REQUIRES: it is open.
 void MasterCore::Impl::close_offer(OfferId id, OfferEnd end) {
   const Offer& row = *ledger.find(id);
@@ -32,7 +42,7 @@ void MasterCore::Impl::close_offer(OfferId id, OfferEnd end) {
     case OfferEnd::expired: ++probe.offers_expired; break;
     case OfferEnd::rescinded: ++probe.offers_rescinded; break;
   }
-  if (end != OfferEnd::accepted) {
+  if (end != OfferEnd::accepted || tag.standing) {
     allocator.pieces_back(framework, tag);
   }
   allocator.node_freed(node);

@@ -18,9 +18,9 @@ tl::expected<std::vector<Want>, FrameError> MasterCore::Impl::read_wants(
                                  std::to_string(config.wants_max) + " are stored: join equal ones by count");
   }
   for (const fb::WantedShape* wanted : *wants) {
-    if (wanted->standing() || wanted->limit_ms() != 0 ||
+    if (wanted->limit_ms() != 0 ||
         (wanted->attributes() != nullptr && wanted->attributes()->size() != 0)) {
-      return wrong(Unsupported, "standing requests, limits and attributes are not known to this version");
+      return wrong(Unsupported, "limits and attributes of wants are not known to this version");
     }
     auto shape = from_fb(*wanted->shape());
     if (!shape) {
@@ -29,7 +29,7 @@ tl::expected<std::vector<Want>, FrameError> MasterCore::Impl::read_wants(
     if (shape->is_zero()) {
       return wrong(BadRequest, "a wanted shape asks for nothing");
     }
-    Want want{*std::move(shape), wanted->count(), wanted->whole_rest(), {}};
+    Want want{*std::move(shape), wanted->count(), wanted->whole_rest(), {}, wanted->standing()};
     if (wanted->nodes() != nullptr && wanted->nodes()->size() != 0) {
       if (foreign_nodes) {
         continue;  // indexes of another epoch: the framework asks again once it knows this one's

@@ -27,7 +27,8 @@ enum class OfferState : std::uint8_t { open, held };
 // Which want of which request an offer was cut to.
 struct OfferTag {
   std::uint32_t request{};  // the framework's request number
-  std::uint16_t want{};     // place in it
+  std::uint16_t want{};     // place in it, among those that are standing or among those that are not
+  bool standing{};
   std::uint32_t pieces{};
 };
 

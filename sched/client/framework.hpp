@@ -32,6 +32,7 @@ struct Offer {
   NodeIndex node;
   Resources resources;
   Instant lease_end;
+  bool standing{};              // of a standing want: may be kept without a use for it
 };
 
 struct NodeInfo {
@@ -100,6 +101,8 @@ struct Want {
   std::uint32_t count{1};
   bool whole_rest{};
   std::vector<NodeIndex> nodes;
+  // Kept offered while nobody has other wants that are unmet; taken back at once when others have some.
+  bool standing{};
 };
 
 struct LiveAttempt {

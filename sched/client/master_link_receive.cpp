@@ -1,5 +1,6 @@
 // What comes from the master: the link's rules first (docs/protocol.md, Links), then a callback per message.
 #include "sched/client/master_link_impl.hpp"
+#include "wire/schema/offer_flags.hpp"
 
 namespace muster::client {
 namespace {
@@ -175,7 +176,8 @@ void MasterLink::Impl::on_offers(const fb::Offers& offers, Now now) {
       unusable.push_back(id);
       continue;
     }
-    fresh.push_back({id, NodeIndex(entry.node()), shapes[entry.shape()], now.mono + Duration::from_ms(entry.lease_ms())});
+    fresh.push_back({id, NodeIndex(entry.node()), shapes[entry.shape()], now.mono + Duration::from_ms(entry.lease_ms()),
+                     (entry.flags() & kStandingOffer) != 0});
   }
   if (!unusable.empty()) {
     pending.emplace_back(PendingDecline{std::move(unusable), Duration{}});

@@ -35,6 +35,7 @@ struct LiveList {
     object->shape = std::make_unique<fb::ShapeT>(to_shape_object(want.shape));
     object->count = want.count;
     object->whole_rest = want.whole_rest;
+    object->standing = want.standing;
     for (const NodeIndex node : want.nodes) {
       object->nodes.push_back(node.value());
     }

@@ -34,6 +34,7 @@ struct GangConfig {
   std::uint32_t done_jobs_kept = 10'000;              // in memory
   bool next_in_line{true};                            // launch behind what runs, so that slots are refilled at once
   Duration line_patience = Duration::from_ms(20);     // before that: what is free comes as an offer by then
+  std::uint32_t standing_pieces{64};                  // cpus kept offered while nothing waits; 0 = none
   std::uint32_t array_elements_max = 10'000'000;
   std::string policy = "fifo";
   std::vector<std::uint32_t> operators;               // uids that may touch every job

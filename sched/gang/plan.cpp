@@ -406,9 +406,8 @@ void GangCore::Impl::plan(Now now) {
   wants_due = true;
 }
 
-// Offers that no waiting job can use even one rank of go back at once.
+// Offers that no waiting job can use even one rank of go back at once, but for standing ones.
 void GangCore::Impl::decline_leftovers(std::span<const GangShape> waiting, Now now) {
-  std::vector<NodeIndex> useless;
   std::vector<OfferId> ids;
   for (const auto& [node, open] : pool.nodes()) {
     if (reservation && reservation->needs.contains(node)) {
@@ -418,17 +417,18 @@ void GangCore::Impl::decline_leftovers(std::span<const GangShape> waiting, Now n
       return shape.ranks_in(open.total, memory_per_cpu) > 0;
     });
     if (!of_use) {
-      useless.push_back(node);
       for (const client::Offer& offer : open.offers) {
-        ids.push_back(offer.id);
+        if (!offer.standing) {
+          ids.push_back(offer.id);
+        }
       }
     }
   }
   if (ids.empty()) {
     return;
   }
-  for (const NodeIndex node : useless) {
-    pool.remove_node(node);
+  for (const OfferId& id : ids) {
+    pool.remove(id);
   }
   // While something waits, what it could not use must not come back in a circle.
   link.decline(ids, waiting.empty() ? Duration{} : kDeclineFilter);

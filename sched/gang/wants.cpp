@@ -14,7 +14,8 @@ constexpr Duration kRefresh = Duration::from_seconds(5);
 
 [[nodiscard]] bool same(const std::vector<client::Want>& a, const std::vector<client::Want>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const client::Want& x, const client::Want& y) {
-    return x.shape == y.shape && x.count == y.count && x.whole_rest == y.whole_rest && x.nodes == y.nodes;
+    return x.shape == y.shape && x.count == y.count && x.whole_rest == y.whole_rest && x.nodes == y.nodes &&
+           x.standing == y.standing;
   });
 }
 
@@ -141,6 +142,14 @@ void GangCore::Impl::update_wants(Now now) {
     }
   }
   std::erase_if(desired, [](const client::Want& w) { return w.count == 0; });
+  if (desired.empty() && config.standing_pieces > 0) {
+    // What comes next starts on what is offered already.
+    client::Want want;
+    want.shape.cpus_milli = 1000;
+    want.count = config.standing_pieces;
+    want.whole_rest = want.standing = true;
+    desired.push_back(std::move(want));
+  }
   if (filters_set && !same(desired, wants)) {
     link.revive();
     filters_set = false;
@@ -149,16 +158,23 @@ void GangCore::Impl::update_wants(Now now) {
     wants_certain = true;
     wants = desired;
     link.request(std::move(desired));
-    wants_refresh = wants.empty() ? Instant::never() : now.mono + kRefresh;
+    const bool asks = std::any_of(wants.begin(), wants.end(), [](const client::Want& w) { return !w.standing; });
+    wants_refresh = asks ? now.mono + kRefresh : Instant::never();
   }
 }
 
 // The master has taken these pieces off what we asked for.
 void GangCore::Impl::note_offered(const client::Offer& offer) {
+  if (offer.standing) {
+    return;
+  }
   if (!wants.empty()) {
     wants_refresh = last_now.mono + kRefresh;
   }
   for (client::Want& want : wants) {
+    if (want.standing) {
+      continue;  // stays as it is
+    }
     if (!want.nodes.empty() && std::find(want.nodes.begin(), want.nodes.end(), offer.node) == want.nodes.end()) {
       continue;
     }

@@ -168,12 +168,14 @@ class FakeFramework : public FakePeer {
     OfferId id;
     NodeIndex node;
     Resources resources;
+    bool standing{};
   };
   struct Want {
     Resources shape;
     std::uint32_t count{1};
     bool whole_rest{};
     std::vector<std::uint32_t> nodes{};
+    bool standing{};
   };
   struct Launch {
     AttemptId attempt;

@@ -1,6 +1,7 @@
 // How the fake peers write and read their frames. Included by fake_cluster.hpp.
 #pragma once
 
+#include "wire/schema/offer_flags.hpp"
 #include "tests/master/core/fake_cluster.hpp"
 
 namespace muster::master::test {
@@ -116,6 +117,7 @@ inline std::vector<std::unique_ptr<fb::WantedShapeT>> to_wire(const std::vector<
     row->shape = shape(want.shape);
     row->count = want.count;
     row->whole_rest = want.whole_rest;
+    row->standing = want.standing;
     row->nodes = want.nodes;
     out.push_back(std::move(row));
   }
@@ -237,7 +239,7 @@ inline void FakeFramework::on_frame(const fb::Frame& frame) {
     for (const fb::OfferEntry* entry : *made->offers()) {
       ++offers_seen;
       offers.push_back({OfferId{entry->slot(), entry->generation()}, NodeIndex{entry->node()},
-                        muster::from_fb(*made->shapes()->Get(entry->shape())).value()});
+                        muster::from_fb(*made->shapes()->Get(entry->shape())).value(), entry->flags() == kStandingOffer});
     }
   } else if (const auto* gone = frame.body_as_Rescind()) {
     for (const fb::OfferRef* ref : *gone->offers()) {

@@ -1,5 +1,6 @@
 // The harness itself (see harness.hpp); named *_test.cpp so that the build takes it.
 #include "tests/sched/gang/harness.hpp"
+#include "wire/schema/offer_flags.hpp"
 
 #include <algorithm>
 
@@ -368,14 +369,17 @@ void ScriptedMaster::offer() {
     if (want == wants.end() || nodes_[n].state != fb::NodeState::Up) {
       continue;
     }
-    // What is offered is wanted no more.
-    const auto pieces = std::min<std::uint64_t>(want->count, shape_of_want(*want).multiples_in(free));
-    want->count -= static_cast<std::uint32_t>(pieces);
-    if (want->count == 0) {
-      wants.erase(want);
+    // What is offered is wanted no more, unless the want stands.
+    const std::uint16_t flags = want->standing ? kStandingOffer : 0;
+    if (!want->standing) {
+      const auto pieces = std::min<std::uint64_t>(want->count, shape_of_want(*want).multiples_in(free));
+      want->count -= static_cast<std::uint32_t>(pieces);
+      if (want->count == 0) {
+        wants.erase(want);
+      }
     }
     const OfferId id{next_offer_++, 1};
-    entries.emplace_back(id.slot, id.generation, n, 10'000, shapes.place_of(free), 0, 0);
+    entries.emplace_back(id.slot, id.generation, n, 10'000, shapes.place_of(free), flags, 0);
     offers_.emplace(id, OpenOffer{n, std::move(free)});
   }
   if (entries.empty()) {
@@ -411,6 +415,7 @@ GangConfig Cluster::default_config() {
   config.framework = FrameworkId(7);
   config.seed = 42;
   config.owner_uid = 1000;
+  config.standing_pieces = 0;
   config.next_in_line = false;  // but where it is what a case is about
   return config;
 }
