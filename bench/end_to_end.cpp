@@ -140,7 +140,8 @@ std::vector<double> start_latencies(GangClient& gang, const Options& options, co
     job.argv = {stamp_program, fifo};
     (void)need(gang.submit(job));
     double stamp = 0;
-    if (read(in, &stamp, sizeof stamp) != sizeof stamp) {
+    pollfd readable{in, POLLIN, 0};
+    if (poll(&readable, 1, 30'000) != 1 || read(in, &stamp, sizeof stamp) != sizeof stamp) {
       give_up("no stamp from the task");
     }
     latencies.push_back(stamp - begun);

@@ -135,9 +135,10 @@ void SimMaster::look_at_sent(const Connection& connection, const fb::Frame& fram
     case fb::Body::Rescind: offers_.on_rescind(connection.client, *frame.body_as_Rescind()); break;
     case fb::Body::Accepted: offers_.on_accepted(connection.client, *frame.body_as_Accepted()); break;
     case fb::Body::Update:
-      // What a master of the past tells a client that has named a higher epoch is not believed there.
+      // What a master of the past tells a client that has named a higher epoch is not believed there; what it tells one
+      // that has died meanwhile arrives nowhere, and the next life asks anew.
       if (const auto* entries = frame.body_as_Update()->entries();
-          entries != nullptr && !(deliberately_old && told_of_successor_.contains(connection.link))) {
+          entries != nullptr && connection.open && !(deliberately_old && told_of_successor_.contains(connection.link))) {
         for (const fb::UpdateEntry* entry : *entries) {
           cluster_.truth().on_master_update({cluster_.framework_of(connection.client), from_fb(entry->attempt())}, *entry);
         }
