@@ -40,6 +40,7 @@ BENCHMARK(offer_ledger_cycle)->ArgName("nodes")->Arg(1000)->Arg(10'000)->Arg(100
 
 struct Books final : Allocator::Sink {
   explicit Books(Drf& drf, OfferLedger& ledger) : drf(drf), ledger(ledger) {}
+  void reclaim_standing(FrameworkIndex) override {}  // nobody has standing wants here
   void offer(NodeIndex node, FrameworkIndex framework, Resources resources, OfferTag tag) override {
     offers.push_back(ledger.open(node, framework, std::move(resources), tag, lease_end(++made)));
     drf.charge(framework, ledger.find(offers.back())->resources);

@@ -180,6 +180,7 @@ TEST_CASE("an idle allocator has no work, and a search finds the one node that f
       offers.emplace_back(node, resources);
       (void)ledger->open(node, framework, std::move(resources), tag, Instant::from_ns(1));
     }
+    void reclaim_standing(FrameworkIndex) override { FAIL("nothing stands here"); }
   } sink;
   sink.ledger = &ledger;
   Amounts total;
@@ -222,6 +223,7 @@ struct CheckedBooks final : Allocator::Sink {
     return std::tuple(role_charged[framework.role].dominant_share(total) / weights[framework.role],
                       framework.charged.dominant_share(total), framework.age);
   }
+  void reclaim_standing(FrameworkIndex) override { FAIL("nothing stands here"); }
   void offer(NodeIndex node, FrameworkIndex index, Resources resources, OfferTag tag) override {
     for (std::size_t other = 0; other < frameworks.size(); ++other) {
       if (frameworks[other].left > 0) {
