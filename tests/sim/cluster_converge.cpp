@@ -28,14 +28,19 @@ std::string Cluster::unconverged() const {
   }
   const auto books = master->core().books();
   std::size_t whole = 0;
+  std::uint64_t offered_cpus_milli = 0;
   for (const auto& node : books) {
     if (!node.used.is_zero()) {
       return "the master still has " + to_string(node.used) + " of node " + node.name + " in use";
     }
-    if (!node.offered.is_zero()) {
-      return "the master still has " + to_string(node.offered) + " of node " + node.name + " on offer";
-    }
-    whole += node.free == node.capacity ? 1 : 0;
+    offered_cpus_milli += node.offered.cpus_milli;
+    Resources ours = node.free;
+    ours += node.offered;
+    whole += ours == node.capacity ? 1 : 0;
+  }
+  if (const std::uint64_t standing = master->offers().standing_cpus_milli(); offered_cpus_milli != standing) {
+    return "the master still has " + std::to_string(offered_cpus_milli) + " thousandths of cpus on offer, of standing wants " +
+           std::to_string(standing);
   }
   if (whole != nodes_.size()) {
     return "the master has " + std::to_string(whole) + " nodes with everything free, of " + std::to_string(nodes_.size());

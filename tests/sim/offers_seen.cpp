@@ -1,5 +1,6 @@
 #include "tests/sim/offers_seen.hpp"
 
+#include "wire/schema/offer_flags.hpp"
 #include "wire/schema/shapes.hpp"
 
 namespace muster::sim {
@@ -20,8 +21,16 @@ void OffersSeen::on_offers(std::uint32_t client, const fb::Offers& offers) {
     if (shape->is_zero()) {
       violated("empty offer", "offer " + muster::to_string(id) + " holds nothing");
     }
-    offers_[id] = {.client = client, .node = entry->node(), .resources = *shape};
+    offers_[id] = {.client = client, .node = entry->node(), .resources = *shape, .standing = (entry->flags() & kStandingOffer) != 0};
   }
+}
+
+std::uint64_t OffersSeen::standing_cpus_milli() const {
+  std::uint64_t sum = 0;
+  for (const auto& [id, offer] : offers_) {
+    sum += offer.standing && offer.state == State::open ? offer.resources.cpus_milli : 0;
+  }
+  return sum;
 }
 
 void OffersSeen::on_rescind(std::uint32_t client, const fb::Rescind& rescind) {

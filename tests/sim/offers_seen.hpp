@@ -27,6 +27,8 @@ class OffersSeen {
   void on_decline_delivered(std::uint32_t client, const fb::Decline& decline);
 
   [[nodiscard]] std::uint64_t made() const { return offers_.size(); }
+  // The cpus of all that is open of standing wants.
+  [[nodiscard]] std::uint64_t standing_cpus_milli() const;
 
  private:
   enum class State : std::uint8_t { open, declined, accepted, rescinded, dropped };
@@ -34,6 +36,7 @@ class OffersSeen {
     std::uint32_t client{};
     std::uint32_t node{};
     Resources resources;
+    bool standing{};
     State state{State::open};
   };
   struct Launch {

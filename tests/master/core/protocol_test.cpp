@@ -130,10 +130,10 @@ TEST_CASE("what is reserved or foreign is refused inside the life, which goes on
   CHECK(one.inside[1].code == fb::RefusedCode::NotAllowed);
   REQUIRE(node.inside.size() == 1);
   CHECK(node.inside[0].code == fb::RefusedCode::NotAllowed);
-  fb::RequestT standing;
-  standing.wants = to_wire({{res("cpus=1"), 1}});
-  standing.wants[0]->standing = true;
-  one.send<fb::Request>(standing);
+  fb::RequestT bounded;
+  bounded.wants = to_wire({{res("cpus=1"), 1}});
+  bounded.wants[0]->limit_ms = 1000;
+  one.send<fb::Request>(bounded);
   CHECK(one.inside.back().code == fb::RefusedCode::Unsupported);
   fb::SubscribeT claims;
   claims.framework = 12;

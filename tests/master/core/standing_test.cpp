@@ -74,7 +74,7 @@ TEST_CASE("standing offers go to whoever wants something, in the step in which i
   CHECK(cpus_of(t.warm) == 4);
 }
 
-TEST_CASE("its own wants leave a framework its standing offers, and an accept of one that was taken back has no effect") {
+TEST_CASE("its own wants leave a framework its standing offers, others' do not, and an accept of one that is gone has no effect") {
   Two t;
   t.warm.request({standing(64)});
   REQUIRE(cpus_of(t.warm) == 8);
@@ -82,7 +82,9 @@ TEST_CASE("its own wants leave a framework its standing offers, and an accept of
   CHECK(cpus_of(t.warm) == 8);
   const auto offer = t.warm.offers.front();
   t.other.request({ordinary("cpus=4", 2)});
-  REQUIRE(cpus_of(t.other) == 8);
+  CHECK(cpus_of(t.other) == 4);
+  CHECK(cpus_of(t.warm) == 4);  // its other want, which comes first by its share
+  CHECK_FALSE(t.warm.offers.front().standing);
   const auto late = t.warm.accept({offer.id}, {{attempt(1), offer.node, res("cpus=1")}});
   CHECK(t.warm.answer(late).code == fb::RefusedCode::OfferGone);
 }
