@@ -1,7 +1,9 @@
 #include "master/web/web_server.hpp"
 
 #include <httplib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <thread>
@@ -13,6 +15,7 @@ namespace {
 
 constexpr Duration kAgeMax = Duration::from_ms(200);
 constexpr Duration kWaitMax = Duration::from_ms(1000);
+constexpr int kNiceness = 10;
 constexpr const char* kJson = "application/json";
 constexpr const char* kPaths =
     "{\"paths\":[\"/state\",\"/nodes\",\"/frameworks\",\"/offers\",\"/tasks\",\"/health\"],"
@@ -123,7 +126,11 @@ Result<std::unique_ptr<WebServer>> WebServer::start(ViewDesk& desk, const WebOpt
     return fail(Errc::io, "http: no port of 127.0.0.1 can be listened on; --http off does without");
   }
   impl->port = static_cast<std::uint16_t>(port);
-  impl->thread = std::thread([raw = impl.get()] { raw->server.listen_after_bind(); });
+  impl->thread = std::thread([raw = impl.get()] {
+    // Pages wait for messages, never messages for pages: niceness is a thread's own, and its children's.
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
+    raw->server.listen_after_bind();
+  });
   // stop() does nothing before the loop has begun.
   while (!server.is_running()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
