@@ -43,17 +43,9 @@ struct Arguments {
   bool json = false;
 };
 
-[[noreturn]] void give_up(MasterProcess& master, const std::string& what) {
-  const bool gone = !master.is_running();
-  std::fprintf(stderr, "cluster_load: %s%s\n", what.c_str(),
-               gone ? ("; the master has ended. " + master.last_words()).c_str() : "");
-  master.stop();
-  std::exit(1);
-}
-
 void must(MasterProcess& master, const Status& status) {
   if (!status) {
-    give_up(master, status.error().text);
+    master.give_up("cluster_load", status.error().text);
   }
 }
 

@@ -39,14 +39,6 @@ struct Arguments {
   bool json = false;
 };
 
-[[noreturn]] void give_up(MasterProcess& master, const std::string& what) {
-  const bool gone = !master.is_running();
-  std::fprintf(stderr, "disturbances: %s%s\n", what.c_str(),
-               gone ? ("; the master has ended. " + master.last_words()).c_str() : "");
-  master.stop();
-  std::exit(1);
-}
-
 // One stretch of full load.
 struct Phase {
   double messages_per_second{};
@@ -84,7 +76,7 @@ class Measured {
         now = phase();
         rss_most = std::max(rss_most, master_.resident_bytes());
         if (!disturber.problem().empty()) {
-          give_up(master_, disturber.problem());
+          master_.give_up("disturbances", disturber.problem());
         }
         const auto d = disturber.done();
         done = {done.sent + d.sent, done.answered + d.answered, done.refused + d.refused};
@@ -122,7 +114,7 @@ class Measured {
   static Duration span(double seconds) { return Duration::from_ns(static_cast<std::int64_t>(seconds * 1e9)); }
   void must(const Status& status) {
     if (!status) {
-      give_up(master_, status.error().text);
+      master_.give_up("disturbances", status.error().text);
     }
   }
   [[nodiscard]] std::uint64_t count() const {
@@ -159,14 +151,14 @@ Json run(const Arguments& a) {
   std::vector<std::string> arguments = a.master_arguments;
   arguments.insert(arguments.end(), {"--http", "0"});
   if (auto started = master.start(a.master, arguments); !started) {
-    give_up(master, started.error().text);
+    master.give_up("disturbances", started.error().text);
   }
   LoadOptions options = a.load;
   options.port = master.port();
   LoadCluster load(options);
   for (const auto step : {&LoadCluster::connect_all, &LoadCluster::register_nodes, &LoadCluster::subscribe}) {
     if (auto done = (load.*step)(); !done) {
-      give_up(master, done.error().text);
+      master.give_up("disturbances", done.error().text);
     }
   }
   Measured measured(a, master, load);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -154,6 +155,13 @@ std::string MasterProcess::last_words() const {
     last = line;
   }
   return last.empty() ? "Its log is empty." : "Its log ends: " + last;
+}
+
+void MasterProcess::give_up(const char* program, const std::string& what) {
+  const bool gone = !is_running();
+  std::fprintf(stderr, "%s: %s%s\n", program, what.c_str(), gone ? ("; the master has ended. " + last_words()).c_str() : "");
+  stop();
+  std::exit(1);
 }
 
 }  // namespace muster::bench

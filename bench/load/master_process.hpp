@@ -34,6 +34,8 @@ class MasterProcess {
   [[nodiscard]] std::uint64_t resident_bytes() const;
   // The end of its log, for errors.
   [[nodiscard]] std::string last_words() const;
+  // Says on stderr why `program` ends, and whether the master has ended too; stops it and exits with 1.
+  [[noreturn]] void give_up(const char* program, const std::string& what);
 
  private:
   std::string folder_;
