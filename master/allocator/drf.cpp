@@ -116,6 +116,7 @@ void Drf::set_wants(FrameworkIndex framework, std::vector<Want> wants) {
     std::uint64_t count = want.count;
     if (want.standing) {
       count = std::min<std::uint64_t>(count, kStandingPiecesMax - standing);
+      want.count = static_cast<std::uint32_t>(count);
       standing += count;
       const std::uint64_t covered = std::min(open, count);
       open -= covered;
@@ -131,18 +132,34 @@ void Drf::set_wants(FrameworkIndex framework, std::vector<Want> wants) {
   make_dirty(framework);
 }
 
+void Drf::standing_back(Framework& row, const OfferTag& tag) {
+  row.standing_open -= tag.pieces;
+  standing_open_ -= tag.pieces;
+  standing_due_ = standing_due_ || !row.standing.empty();
+  if (tag.request == row.request) {
+    row.standing[tag.want].left += tag.pieces;
+    row.standing_left += tag.pieces;
+    return;
+  }
+  // Of an earlier request: they covered pieces of the present one, in the order of its wants, or were too many.
+  std::uint64_t wanted = 0;
+  for (const WantState& want : row.standing) {
+    wanted += want.want.count;
+  }
+  const std::uint64_t held = row.standing_open + row.standing_left;
+  std::uint64_t back = std::min<std::uint64_t>(tag.pieces, wanted > held ? wanted - held : 0);
+  for (WantState& want : row.standing) {
+    const std::uint64_t taken = std::min(back, want.want.count - want.left);
+    want.left += taken;
+    row.standing_left += taken;
+    back -= taken;
+  }
+}
+
 void Drf::pieces_back(FrameworkIndex framework, const OfferTag& tag) {
   Framework& row = at(framework);
   if (tag.standing) {
-    row.standing_open -= tag.pieces;
-    if (!row.standing.empty()) {  // whichever request they were cut to
-      WantState& want = row.standing[std::min<std::size_t>(tag.want, row.standing.size() - 1)];
-      const std::uint64_t missing = want.want.count - std::min<std::uint64_t>(want.want.count, row.standing_open + row.standing_left);
-      const std::uint64_t back = std::min<std::uint64_t>(tag.pieces, missing);
-      want.left += back;
-      row.standing_left += back;
-      standing_due_ = true;
-    }
+    standing_back(row, tag);
     return;
   }
   if (tag.request != row.request || tag.want >= row.wants.size()) {

@@ -111,6 +111,7 @@ class Drf final : public Allocator {
   bool search(FrameworkIndex framework, Instant now, Sink& sink);
   [[nodiscard]] bool search_want(FrameworkIndex framework, WantState& want, Instant now, Sink& sink);
   static void search_anew(WantState& want);
+  void standing_back(Framework& row, const OfferTag& tag);
   void allocate_wants(Instant now, Sink& sink);
   // Standing offers make way for wants of others. False: there was none.
   bool reclaim_standing(Sink& sink);
@@ -134,6 +135,7 @@ class Drf final : public Allocator {
   std::vector<NodeIndex> nodes_scratch_;
   std::uint64_t requests_{};
   std::uint32_t standing_frameworks_{};  // that have standing wants
+  std::uint64_t standing_open_{};        // pieces offered, also of wants that stand no more
   bool standing_due_{};                  // something changed for them
 };
 

@@ -119,6 +119,7 @@ void Drf::make_offer(FrameworkIndex index, WantState& want, NodeIndex node, std:
   const bool standing = want.want.standing;
   (standing ? framework.standing_left : framework.left) -= pieces;
   framework.standing_open += standing ? pieces : 0;
+  standing_open_ += standing ? pieces : 0;
   const std::vector<WantState>& all = standing ? framework.standing : framework.wants;
   const OfferTag tag{framework.request, static_cast<std::uint16_t>(&want - all.data()), standing,
                      static_cast<std::uint32_t>(pieces)};
@@ -278,7 +279,7 @@ void Drf::allocate_wants(Instant now, Sink& sink) {
 
 void Drf::allocate(Instant now, Sink& sink) {
   allocate_wants(now, sink);
-  if (standing_frameworks_ == 0) {
+  if (standing_frameworks_ == 0 && standing_open_ == 0) {
     standing_due_ = false;
     return;
   }

@@ -111,3 +111,33 @@ TEST_CASE("held offers stay with who holds them") {
   REQUIRE(t.warm.offers.size() == 1);
   CHECK(t.warm.offers.front().id == held.id);
 }
+
+TEST_CASE("offers of a standing want that stands no more make way all the same") {
+  Two t;
+  t.warm.request({standing(64)});
+  REQUIRE(cpus_of(t.warm) == 8);
+  t.warm.request({ordinary("cpus=64", 1)});  // waits for itself, and keeps what it has
+  CHECK(cpus_of(t.warm) == 8);
+  t.other.request({ordinary("cpus=4", 2)});
+  CHECK(cpus_of(t.other) == 8);
+  CHECK(cpus_of(t.warm) == 0);
+}
+
+TEST_CASE("pieces come back to the standing want that they were cut to, and those of an earlier request to any") {
+  Two t;
+  const std::vector<FakeFramework::Want> both = {{res("cpus=1"), 3, false, {}, true}, {res("cpus=2"), 2, false, {}, true}};
+  t.warm.request(both);
+  CHECK(cpus_of(t.warm) == 7);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 3; ++i) {
+      t.warm.decline({t.warm.offers.front().id}, 0);
+      CHECK(cpus_of(t.warm) == 7);
+    }
+    t.warm.request({{res("cpus=1"), 7, false, {}, true}});
+    t.cluster.advance(Duration::from_seconds(11));  // the leases of all that was open before have ended
+    CHECK(cpus_of(t.warm) == 7);
+    t.warm.request(both);
+    t.cluster.advance(Duration::from_seconds(11));
+    CHECK(cpus_of(t.warm) == 7);
+  }
+}
