@@ -39,6 +39,9 @@ struct NodeConfig {
   bool switch_user{};                     // run tasks as the submitter (installed daemons), not as ourselves
   bool enforce_memory{};                  // memory shares are limits
   std::uint32_t processes_max{};          // processes and threads of a task, all together; 0 = no limit
+  std::string stepd_path;                 // of the program that runs the steps of an allocation
+  std::string jobs_directory;             // step daemons' own directories are made in here
+  std::string step_listen;                // where they listen for other hosts: "tcp://10.0.0.1:*"; empty: this host only
   Duration register_retry = Duration::from_ms(1000);
   Duration heartbeat = Duration::from_seconds(1);
   Duration master_silence = Duration::from_seconds(3);   // then the link is opened again

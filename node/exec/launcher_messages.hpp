@@ -23,6 +23,7 @@ using AttemptKey = std::pair<FrameworkId, AttemptId>;
 
 // Attempts whose end is on record: so many, the last ones, are remembered so that none runs again.
 inline constexpr std::size_t kForgottenMax = 65'536;
+inline constexpr std::size_t kReportMax = 256 * 1024;
 
 // One process of a task. Strings are final: nothing is left to expand.
 struct RankStart {
@@ -55,6 +56,10 @@ struct TaskStart {
   std::vector<std::uint32_t> cpus;      // all cpus of the task, for the cgroup's cpuset; empty = all
   std::vector<RankStart> ranks;         // ≥ 1
   bool truncate_output{};               // first attempt truncates its output files, later ones append
+  // Of a step daemon, which is the one rank of its task:
+  std::string input;                    // its standard input holds this, instead of stdin_path; not in the run log
+  bool has_report{};                    // its standard output is a memory file: what is in it becomes Ended::report
+  std::string directory;                // made for the task (0700, its user's), gone at its end with all in it; "" = none
   // Carried through the run log unread, so that a restarted agent can restate the task:
   std::string agent_note;
 };
@@ -112,6 +117,7 @@ struct Ended {
   WallTime ended;
   std::vector<RankEnd> ranks;
   TaskUsage usage;
+  std::string report;  // of a step daemon, at most kReportMax bytes
 };
 // A task could not be killed (uninterruptible): its resources must stay charged.
 struct Unkillable { FrameworkId framework; AttemptId attempt; std::string text; };

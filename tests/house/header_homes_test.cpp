@@ -27,6 +27,8 @@ const std::vector<Home>& homes() {
       {{"zookeeper"}, {"master/election/"}},
       {{"libpq-fe"}, {"sched/gang/store_postgres"}},
       {{"pmix"}, {"node/pmi/"}},
+      {{"toml++"}, {"wire/daemon/"}},
+      {{"munge"}, {"wire/daemon/"}},
       {{"catch2/"}, {}},
       {{"benchmark/"}, {}},
   };
