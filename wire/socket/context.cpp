@@ -28,7 +28,20 @@ FramePool& Context::Impl::new_pool() {
   return out;
 }
 
+Result<KeyGuard*> Context::Impl::key_guard() {
+  const std::lock_guard lock(guard_mutex);
+  if (!guard) {
+    auto started = KeyGuard::start(context);
+    if (!started) {
+      return tl::unexpected(started.error());
+    }
+    guard = *std::move(started);
+  }
+  return guard.get();
+}
+
 Context::Impl::~Impl() {
+  guard.reset();
   context.close();
   for (FramePool* pool = pools.take_all(); pool != nullptr;) {
     FramePool* const after = pool->next;

@@ -7,6 +7,7 @@
 
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
+#include "wire/socket/curve.hpp"
 
 namespace muster {
 
@@ -41,6 +42,9 @@ struct SocketOptions {
   Duration reconnect = Duration::from_ms(50);   // first wait before a connection is tried again
   Duration reconnect_max = Duration::from_ms(1000);
   int backlog = 1024;
+  // Our own CURVE keys. Routers: with them the tcp endpoints speak CURVE only, without them only this machine can be
+  // listened to. Dealers: who we are to an endpoint with a key; none: a pair made for this connection.
+  KeyPair keys{};
 };
 
 enum class SendOutcome : std::uint8_t {

@@ -1,7 +1,7 @@
 // Dealer: the connecting side of a link. Owned by one thread.
 //
-// Connects and reconnects in the background. What was not sent when a connection breaks is dropped: the
-// next life of the link restates it.
+// Connects and reconnects in the background; where it is refused it tries again every second, as long as somebody polls it
+// or asks it. What was not sent when a connection breaks is dropped: the next life of the link restates it.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,8 @@ enum class LinkChange : std::uint8_t { up, down };
 
 class Dealer {
  public:
-  // Returns at once, connected or not. Fails on a bad endpoint, or when descriptors have run out.
+  // Returns at once, connected or not. Fails on a bad endpoint, when descriptors have run out, and with
+  // Errc::unsupported for an endpoint of another host without a key.
   [[nodiscard]] static Result<Dealer> connect(Context& context, const Endpoint& endpoint,
                                               const SocketOptions& options = {});
   ~Dealer();
@@ -34,6 +35,9 @@ class Dealer {
   // The next change of the connection, oldest first; nothing if there is none.
   [[nodiscard]] std::optional<LinkChange> next_change();
   [[nodiscard]] bool is_up() const;
+  // How often the other side refused us before the connection was up, and in which words the last time.
+  [[nodiscard]] std::uint64_t refusals() const;
+  [[nodiscard]] std::string refusal() const;
   [[nodiscard]] std::uint64_t dropped() const;
   [[nodiscard]] const Endpoint& endpoint() const;
 

@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "wire/socket/curve.hpp"
+
 namespace muster {
 namespace {
 
@@ -10,7 +12,9 @@ constexpr std::string_view kTcp = "tcp://";
 
 }  // namespace
 
-std::string Endpoint::to_string() const {
+std::string Endpoint::to_string() const { return key.empty() ? address() : address() + "#" + key; }
+
+std::string Endpoint::address() const {
   if (kind == Kind::ipc) {
     return std::string(kIpc) + path;
   }
@@ -48,6 +52,15 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   std::string_view rest = text.substr(kTcp.size());
   Endpoint out;
   out.kind = Endpoint::Kind::tcp;
+  // A key may hold any sign but '#' first appears before it: neither hosts nor ports have one.
+  if (const auto hash = rest.find('#'); hash != std::string_view::npos) {
+    const auto key = parse_public_key(rest.substr(hash + 1));
+    if (!key) {
+      return fail(Errc::invalid_argument, shown + ": " + key.error().text);
+    }
+    out.key = key->text();
+    rest = rest.substr(0, hash);
+  }
   const auto colon = rest.rfind(':');
   if (colon == std::string_view::npos || colon == 0) {
     return fail(Errc::invalid_argument, shown + ": needs a host and a port, as in tcp://127.0.0.1:5051");

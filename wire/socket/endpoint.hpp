@@ -1,4 +1,5 @@
-// Endpoints: where a socket binds or connects. "ipc:///path" or "tcp://host:port".
+// Endpoints: where a socket binds or connects. "ipc:///path", "tcp://host:port" or "tcp://host:port#KEY", where KEY is the
+// CURVE public key of the listening side (wire/socket/curve.hpp); without it the connection is plain.
 // Errors: parsing returns Errc::invalid_argument or Errc::out_of_range with the text, what is wrong and the way out.
 #pragma once
 
@@ -21,7 +22,10 @@ struct Endpoint {
   std::string host;          // tcp; "*" = every address
   std::uint16_t port{};      // tcp; 0 = a free one is chosen at bind
 
+  std::string key;           // tcp; Z85; empty = plain
+
   [[nodiscard]] std::string to_string() const;
+  [[nodiscard]] std::string address() const;  // without the key
   // ipc, 127.0.0.0/8, ::1 and localhost: nothing outside this machine can reach it.
   [[nodiscard]] bool is_local() const;
   bool operator==(const Endpoint&) const = default;

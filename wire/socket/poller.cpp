@@ -27,7 +27,7 @@ long wait_ms(Instant deadline) {
 
 void Poller::add(const Dealer& dealer, Tag tag) {
   items_.push_back({.socket = dealer.impl_->socket.handle(), .tag = tag});
-  items_.push_back({.socket = dealer.impl_->monitor.handle(), .tag = tag, .monitor = true});
+  items_.push_back({.socket = dealer.impl_->monitor.handle(), .tag = tag, .monitor = true, .dealer = dealer.impl_.get()});
   dirty_ = true;
 }
 
@@ -77,14 +77,27 @@ Result<std::span<const Poller::Event>> Poller::wait(Instant deadline) {
     dirty_ = false;
   }
   events_.clear();
+  Instant retry = Instant::never();
+  for (const Item& item : items_) {
+    if (item.dealer != nullptr) {
+      retry = std::min(retry, item.dealer->retry_at);
+    }
+  }
   int ready = 0;
   try {
-    ready = zmq::poll(polled, items_.size(), std::chrono::milliseconds(wait_ms(deadline)));
+    ready = zmq::poll(polled, items_.size(), std::chrono::milliseconds(wait_ms(std::min(deadline, retry))));
   } catch (const zmq::error_t& error) {
     if (error.num() == EINTR) {
       return std::span<const Event>{};
     }
     return fail_zmq("poll", error);
+  }
+  if (retry != Instant::never()) {
+    for (const Item& item : items_) {
+      if (item.dealer != nullptr) {
+        item.dealer->read_monitor();
+      }
+    }
   }
   for (std::size_t i = 0; ready > 0 && i < items_.size(); ++i) {
     const short got = polled[i].revents;

@@ -44,6 +44,7 @@ class Poller {
     bool read{true};
     bool write{};
     bool monitor{};
+    Dealer::Impl* dealer{};  // of a monitor
   };
   std::vector<Item> items_;
   std::vector<std::uint64_t> poll_items_;  // storage for libzmq's records

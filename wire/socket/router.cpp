@@ -1,6 +1,7 @@
 #include "wire/socket/router.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <cstring>
 
@@ -13,8 +14,17 @@ namespace {
 constexpr std::size_t kRoutingIdBytes = 5;
 constexpr std::size_t kLentBytes = 8192;  // frames from this size on are lent to libzmq, smaller ones copied
 
+// A peer may name properties itself; those that the guard gives come first.
+PublicKey proven_key(zmq::message_t& part) {
+  try {
+    return parse_public_key(part.gets("User-Id")).value_or(PublicKey{});
+  } catch (const zmq::error_t&) {
+    return {};  // it has none
+  }
+}
+
 // "localhost:uid:gid:pid" on ipc, "127.0.0.1" and the like on tcp.
-PeerIdentity parse_peer(zmq::message_t& part) {
+PeerIdentity parse_peer(zmq::message_t& part, bool keys_are_proven) {
   PeerIdentity out;
   constexpr std::string_view kLocal = "localhost:";
   std::string_view rest;
@@ -24,6 +34,9 @@ PeerIdentity parse_peer(zmq::message_t& part) {
     return out;  // it has none
   }
   if (rest.substr(0, kLocal.size()) != kLocal) {
+    if (keys_are_proven) {
+      out.key = proven_key(part);
+    }
     return out;
   }
   rest.remove_prefix(kLocal.size());
@@ -54,7 +67,7 @@ PeerIdentity parse_peer(zmq::message_t& part) {
 Result<Endpoint> bind_one(zmq::socket_t& socket, const Endpoint& wanted) {
   std::string last;
   try {
-    socket.bind(wanted.to_string());
+    socket.bind(wanted.address());
     last = socket.get(zmq::sockopt::last_endpoint);
   } catch (const zmq::error_t& error) {
     auto failed = fail_zmq("listen on " + wanted.to_string(), error);
@@ -92,12 +105,58 @@ void Router::Impl::forget(LinkId link) {
   }
 }
 
+Router::Impl::~Impl() {
+  if (guard != nullptr) {
+    guard->leave(domain);
+    zmq_socket_monitor(socket.handle(), nullptr, 0);
+  }
+}
+
+Status Router::Impl::use_keys(Context& context, const RouterOptions& options) {
+  static std::atomic<std::uint64_t> routers{0};
+  try {
+    socket.set(zmq::sockopt::curve_server, true);
+    socket.set(zmq::sockopt::curve_publickey, options.socket.keys.public_key);
+    socket.set(zmq::sockopt::curve_secretkey, options.socket.keys.secret_key);
+    if (!options.allowed && !options.on_refused) {
+      return {};
+    }
+    auto judge = context.impl().key_guard();
+    if (!judge) {
+      return tl::unexpected(judge.error());
+    }
+    domain = "router-" + std::to_string(++routers);
+    const std::string monitor = "inproc://muster-" + domain;
+    if (zmq_socket_monitor(socket.handle(), monitor.c_str(), ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_MONITOR_STOPPED) != 0) {
+      throw zmq::error_t();
+    }
+    guard = *judge;
+    guard->admit(domain, options.allowed, options.on_refused, monitor);
+    if (options.allowed) {
+      socket.set(zmq::sockopt::zap_domain, domain);
+      keys_are_proven = true;
+    }
+  } catch (const zmq::error_t& error) {
+    return fail_zmq("use the keys", error);
+  }
+  return {};
+}
+
 Router::Router(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Router::~Router() = default;
 Router::Router(Router&&) noexcept = default;
 Router& Router::operator=(Router&&) noexcept = default;
 
 Result<Router> Router::bind(Context& context, std::span<const Endpoint> endpoints, const RouterOptions& options) {
+  const bool keyed = !options.socket.keys.empty();
+  for (const Endpoint& wanted : endpoints) {
+    if (!keyed && !wanted.is_local()) {
+      return fail(Errc::unsupported, "listen on " + wanted.address() +
+                                         ": other hosts could connect, and there are no keys to tell who they are; make "
+                                         "some with `muster keygen`, or listen on tcp://127.0.0.1:" +
+                                         std::to_string(wanted.port) + " or on an ipc:// path");
+    }
+  }
   auto impl = std::make_unique<Impl>();
   impl->next_link = options.first_link;
   impl->link_stride = options.link_stride;
@@ -108,12 +167,25 @@ Result<Router> Router::bind(Context& context, std::span<const Endpoint> endpoint
   } catch (const zmq::error_t& error) {
     return fail_zmq("open a router", error);
   }
-  for (const Endpoint& wanted : endpoints) {
-    auto bound = bind_one(impl->socket, wanted);
-    if (!bound) {
-      return tl::unexpected(bound.error());
+  impl->endpoints.resize(endpoints.size());
+  // A listener keeps the security options that the socket has when it is bound: local ones first, plain.
+  for (const auto kind : {Endpoint::Kind::ipc, Endpoint::Kind::tcp}) {
+    if (kind == Endpoint::Kind::tcp && keyed) {
+      if (auto ready = impl->use_keys(context, options); !ready) {
+        return tl::unexpected(ready.error());
+      }
     }
-    impl->endpoints.push_back(*std::move(bound));
+    for (std::size_t i = 0; i < endpoints.size(); ++i) {
+      if (endpoints[i].kind != kind) {
+        continue;
+      }
+      auto bound = bind_one(impl->socket, endpoints[i]);
+      if (!bound) {
+        return tl::unexpected(bound.error());
+      }
+      impl->endpoints[i] = *std::move(bound);
+      impl->endpoints[i].key = kind == Endpoint::Kind::tcp ? options.socket.keys.public_key : "";
+    }
   }
   return Router(std::move(impl));
 }
@@ -146,7 +218,7 @@ Result<bool> Router::receive(Incoming& in, Instant now) {
         continue;
       }
       const auto known = impl_->peers.find(number);
-      Impl::Peer& peer = known != impl_->peers.end() ? known->second : impl_->add(number, parse_peer(part));
+      Impl::Peer& peer = known != impl_->peers.end() ? known->second : impl_->add(number, parse_peer(part, impl_->keys_are_proven));
       peer.heard = now;
       in.link = peer.link;
       in.peer = peer.identity;

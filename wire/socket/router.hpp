@@ -1,9 +1,10 @@
 // Router: the binding side of many links. Owned by one thread.
 //
 // Numbers its peers with LinkIds that are never reused while the Router lives. A peer that reconnects is a new link.
-// Who a peer is comes from the kernel (ipc), never from what it calls itself.
+// Who a peer is comes from the kernel (ipc) or from the key it has proven to hold (tcp), never from what it calls itself.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,11 +19,13 @@
 namespace muster {
 
 // Local: connected over ipc, and uid, gid and pid are the kernel's word. Otherwise they are 0 and mean nothing.
+// `key` is what the peer authenticated as; empty on ipc, on plain connections, and on routers that take any key.
 struct PeerIdentity {
   bool local{};
   std::uint32_t uid{};
   std::uint32_t gid{};
   std::uint32_t pid{};
+  PublicKey key{};
   bool operator==(const PeerIdentity&) const = default;
 };
 
@@ -38,18 +41,23 @@ struct RouterOptions {
   SocketOptions socket{};
   std::uint64_t first_link = 1;   // the numbers of this router: first_link, first_link + stride, …
   std::uint64_t link_stride = 1;
+  // With socket.keys: who may connect over tcp. Null: anybody, for whom messages hold a token; the line is encrypted.
+  std::shared_ptr<const AllowedKeys> allowed{};
+  // Told what was refused on tcp with keys, at most once a minute, from another thread.
+  std::function<void(const std::string& text)> on_refused{};
 };
 
 class Router {
  public:
   // Binds all endpoints or none. A stale ipc socket file is replaced; the caller holds the directory's lock.
+  // Errc::unsupported for an address that other hosts can reach when there are no keys.
   [[nodiscard]] static Result<Router> bind(Context& context, std::span<const Endpoint> endpoints,
                                            const RouterOptions& options = {});
   ~Router();
   Router(Router&&) noexcept;
   Router& operator=(Router&&) noexcept;
 
-  // As bound, with the ports that were chosen.
+  // As bound, with the ports that were chosen and, where CURVE is spoken, our public key: what peers connect to.
   [[nodiscard]] const std::vector<Endpoint>& endpoints() const;
 
   // Never blocks. True: `in` holds the next message. `now` stamps the link's last sign of life.

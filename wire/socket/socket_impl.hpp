@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "wire/ring/return_stack.hpp"
 #include "wire/socket/dealer.hpp"
 #include "wire/socket/frame_pool.hpp"
+#include "wire/socket/key_guard.hpp"
 #include "wire/socket/router.hpp"
 
 namespace muster {
@@ -20,7 +22,11 @@ struct Context::Impl {
   ~Impl();
   // Lives until the last message has been let go of, whichever thread does that.
   FramePool& new_pool();
+  // Any thread. Started when a router first needs it.
+  [[nodiscard]] Result<KeyGuard*> key_guard();
 
+  std::mutex guard_mutex;
+  std::unique_ptr<KeyGuard> guard;
   ReturnStack<FramePool> pools;
   zmq::context_t context;  // last: it ends first, and its threads with it
 };
@@ -40,12 +46,22 @@ struct Dealer::Impl {
   zmq::socket_t monitor;
   Endpoint endpoint;
   std::deque<LinkChange> changes;
+  std::string own_key;
   std::uint64_t dropped{};
+  std::uint64_t refusals{};
+  bool refused_as_unknown{};
+  Instant retry_at = Instant::never();  // after a refusal
   bool up{};
 };
 
 // Owned by the thread of its Router.
 struct Router::Impl {
+  Impl() = default;
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  // From here on tcp endpoints that are bound speak CURVE, and their peers are judged.
+  [[nodiscard]] Status use_keys(Context& context, const RouterOptions& options);
   // A connection. libzmq numbers them, and says who it is with every message: it is asked once.
   struct Peer {
     LinkId link;
@@ -60,6 +76,9 @@ struct Router::Impl {
   [[nodiscard]] Result<SendOutcome> send(LinkId link, Body&& send_body);
 
   FramePool* pool{};  // the context's
+  KeyGuard* guard{};  // the context's; null: nobody is judged
+  std::string domain;
+  bool keys_are_proven{};  // the guard vouches for every peer's key
   zmq::socket_t socket;
   std::vector<Endpoint> endpoints;
   std::unordered_map<std::uint32_t, Peer> peers;   // by libzmq's number
