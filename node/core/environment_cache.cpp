@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/core/spawn_plan.hpp"
+#include "node/exec/task_variables.hpp"
 
 namespace muster::node {
 namespace {

@@ -13,15 +13,6 @@ namespace {
 
 constexpr std::uint32_t kRanksMax = 65'536;
 
-constexpr std::array<std::string_view, 27> kVariables = {
-    "MUSTER_JOB_ID",        "MUSTER_JOB_NAME",      "MUSTER_SUBMIT_DIR",   "MUSTER_TRY",
-    "MUSTER_NTASKS",        "MUSTER_NODELIST",      "MUSTER_NNODES",       "MUSTER_NODE_NAME",
-    "MUSTER_NODE_RANK",     "MUSTER_LOCAL_NTASKS",  "MUSTER_CPUS_PER_TASK","MUSTER_MEM_BYTES",
-    "MUSTER_ARRAY_JOB_ID",  "MUSTER_ARRAY_INDEX",   "MUSTER_ARRAY_TASK_ID","MUSTER_ARRAY_MIN",
-    "MUSTER_ARRAY_MAX",     "MUSTER_ARRAY_COUNT",   "MUSTER_EXECUTOR_SOCKET","MUSTER_EXECUTOR_TOKEN",
-    "MUSTER_FRAMEWORK",     "MUSTER_ATTEMPT",       "MUSTER_RANK",         "MUSTER_LOCAL_RANK",
-    "MUSTER_CPUS",          "MUSTER_JOB_TOKEN",     "MUSTER_NODE_ENDPOINT"};
-
 // Collects NAME=value lines.
 class Environment {
  public:
@@ -92,10 +83,6 @@ std::vector<std::string> task_environment(const SpawnNode& node, const SpawnLaun
 bool has_zero_byte(const flatbuffers::String* s) { return text_of(s).find('\0') != std::string_view::npos; }
 
 }  // namespace
-
-bool is_task_variable(std::string_view name) {
-  return std::find(kVariables.begin(), kVariables.end(), name) != kVariables.end();
-}
 
 std::string format_token(std::uint64_t hi, std::uint64_t lo) {
   std::array<char, 40> text{};

@@ -50,7 +50,4 @@ struct SpawnLaunch {
 // 32 hex digits.
 [[nodiscard]] std::string format_token(std::uint64_t hi, std::uint64_t lo);
 
-// Is `name` one of the variables above? Those of an outer job are not passed on.
-[[nodiscard]] bool is_task_variable(std::string_view name);
-
 }  // namespace muster::node

@@ -101,7 +101,7 @@ TEST_CASE("what the launcher ended at the fence is reported as fenced, not as it
   task.phase = RecoveredTask::Phase::ended;
   task.started = h.now.wall;
   task.end = {kFramework, kA, TaskState::killed, TaskReason::fenced, 143, 15, "", h.now.wall,
-              WallTime::from_ns(h.now.wall.ns() + 60'000'000'000), {}, {}};
+              WallTime::from_ns(h.now.wall.ns() + 60'000'000'000), {}, {}, {}};
   h.advance(Duration::from_seconds(70));
   h.start_agent();
   h.up({task});

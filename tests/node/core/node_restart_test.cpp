@@ -85,7 +85,7 @@ TEST_CASE("an end that the old agent asked for is still called by its limit") {
   h.launch({{.attempt = kA, .spec = spec}});
   auto task = recovered(h.taken<command::Start>().at(0).task, RecoveredTask::Phase::ended, h.now.wall);
   task.end = {kFramework, kA, TaskState::killed, TaskReason::none, 143, 15, "", h.now.wall,
-              WallTime::from_ns(h.now.wall.ns() + 1'100'000'000), {}, {}};
+              WallTime::from_ns(h.now.wall.ns() + 1'100'000'000), {}, {}, {}};
   h.advance(Duration::from_seconds(2));
   h.start_agent();
   h.up({task});

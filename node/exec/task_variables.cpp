@@ -1,0 +1,34 @@
+#include "node/exec/task_variables.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace muster::node {
+namespace {
+
+// Ascending, so that a name is found in a few comparisons: every variable of every job's environment is looked up.
+constexpr std::array<std::string_view, 74> kVariables = {
+    "MUSTER_ARRAY_COUNT", "MUSTER_ARRAY_INDEX", "MUSTER_ARRAY_JOB_ID", "MUSTER_ARRAY_MAX", "MUSTER_ARRAY_MIN",
+    "MUSTER_ARRAY_TASK_ID", "MUSTER_ATTEMPT", "MUSTER_CPUS", "MUSTER_CPUS_PER_TASK", "MUSTER_EXECUTOR_SOCKET",
+    "MUSTER_EXECUTOR_TOKEN", "MUSTER_FRAMEWORK", "MUSTER_JOB_ID", "MUSTER_JOB_NAME", "MUSTER_JOB_TOKEN",
+    "MUSTER_LOCAL_NTASKS", "MUSTER_LOCAL_RANK", "MUSTER_MEM_BYTES", "MUSTER_NNODES", "MUSTER_NODELIST",
+    "MUSTER_NODE_ENDPOINT", "MUSTER_NODE_NAME", "MUSTER_NODE_RANK", "MUSTER_NTASKS", "MUSTER_RANK", "MUSTER_STEP_ID",
+    "MUSTER_STEP_SOCKET", "MUSTER_SUBMIT_DIR", "MUSTER_TRY", "SLURMD_NODENAME", "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_MIN",
+    "SLURM_ARRAY_TASK_STEP", "SLURM_CLUSTER_NAME", "SLURM_CPUS_ON_NODE", "SLURM_CPUS_PER_TASK", "SLURM_DISTRIBUTION",
+    "SLURM_GTIDS", "SLURM_JOBID", "SLURM_JOB_ACCOUNT", "SLURM_JOB_CPUS_PER_NODE", "SLURM_JOB_GID", "SLURM_JOB_GPUS",
+    "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_JOB_PARTITION",
+    "SLURM_JOB_QOS", "SLURM_JOB_UID", "SLURM_JOB_USER", "SLURM_LOCALID", "SLURM_MEM_PER_CPU", "SLURM_MEM_PER_NODE",
+    "SLURM_NNODES", "SLURM_NODEID", "SLURM_NODELIST", "SLURM_NPROCS", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE",
+    "SLURM_PROCID", "SLURM_RESTART_COUNT", "SLURM_STEPID", "SLURM_STEP_ID", "SLURM_STEP_NODELIST",
+    "SLURM_STEP_NUM_NODES", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE", "SLURM_SUBMIT_DIR",
+    "SLURM_SUBMIT_HOST", "SLURM_TASKS_PER_NODE"};
+static_assert(std::is_sorted(kVariables.begin(), kVariables.end()));
+
+}  // namespace
+
+bool is_task_variable(std::string_view name) {
+  return std::binary_search(kVariables.begin(), kVariables.end(), name);
+}
+
+}  // namespace muster::node
