@@ -63,6 +63,7 @@ class PmiServer {
   [[nodiscard]] virtual Status begin_step(const PmiStep& step) = 0;
   [[nodiscard]] virtual Result<PmiRank> prepare_rank(std::uint32_t step, std::uint32_t rank) = 0;
   virtual void on_rank_started(std::uint32_t step, std::uint32_t rank) = 0;  // or has failed to
+  // What the rank said last (Finalized, Aborted) is in take_events after this: judge its end then.
   virtual void on_rank_ended(std::uint32_t step, std::uint32_t rank) = 0;
   // `ok` false: the step is ending, whoever waits is told so.
   virtual void answer_exchange(std::uint32_t step, bool ok, const std::string& data) = 0;

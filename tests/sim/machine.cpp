@@ -463,7 +463,8 @@ void Machine::end(const TaskKey& key, TaskState state, TaskReason reason, std::i
                     .started = known.task.started,
                     .ended = world_.wall(),
                     .ranks = {},
-                    .usage = {}};
+                    .usage = {},
+                    .report = {}};
   append(node::run_log::encode_ended(known.task.end));
   tell(known.task.end);
 }
