@@ -53,7 +53,7 @@ int Launcher::wait_ms() const {
   if (!fence_done_ && fence_at_ != Instant::never()) {
     at_most(std::max<std::int64_t>(0, fence_at_.ns()));
   }
-  if (!to_spawn_.empty()) {
+  if (!to_spawn_.empty() || directories_.has_rest()) {
     at_most(now_.mono.ns() + 1'000'000);
   }
   if (pool_.in_flight() > 0) {
@@ -114,6 +114,7 @@ void Launcher::step() {
     end_at_fence();
   }
   rebind_tasks();
+  directories_.sweep();
   commit();
   pool_.help(now_.mono);
   if (agent_calls) {
@@ -127,7 +128,7 @@ void Launcher::step() {
   }
   const bool idle = now_.mono.ns() - idle_since_ns_ >= options_.idle_limit.ns();
   const bool all_said = agent_.queued_bytes() == 0 || now_.mono.ns() - shutdown_since_ns_ > kLastWordsNs;
-  if (unended_ == 0 && !log_.has_unwritten() && all_said && (shutting_down_ || idle)) {
+  if (unended_ == 0 && !log_.has_unwritten() && !directories_.has_rest() && all_said && (shutting_down_ || idle)) {
     done_ = true;
   }
 }

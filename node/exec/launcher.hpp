@@ -27,6 +27,7 @@
 #include "node/exec/rank_spawn.hpp"
 #include "node/exec/run_log_file.hpp"
 #include "node/exec/spawn_pool.hpp"
+#include "node/exec/task_directory.hpp"
 #include "node/exec/user_groups.hpp"
 #include "wire/base/result.hpp"
 #include "wire/base/time.hpp"
@@ -78,6 +79,7 @@ class Launcher {
     std::vector<Rank> ranks;
     std::uint32_t ranks_alive{};
     std::uint32_t ranks_ready{};
+    FileHandle report;    // what the task leaves there comes with its end
     std::optional<StartFailure> failure;
     bool failed_at_exec{};
     bool may_append{};    // its only rank may still append STARTED to the log
@@ -148,6 +150,10 @@ class Launcher {
   void allow_exec(Task& task);
   void appends_no_more(Task& task);
 
+  // launcher_stepd.cpp
+  [[nodiscard]] Result<FileHandle> open_stepd(Task& task);  // its input, if it has one
+  void close_stepd(Task& task, event::Ended& ended);
+
   // launcher_end.cpp
   void on(const command::Kill& kill);
   void on(const command::Signal& signal);
@@ -206,6 +212,7 @@ class Launcher {
   std::size_t setting_up_alone_{};  // children that may still append to the log
   std::set<std::pair<std::int64_t, std::uint64_t>> due_;
   UserGroups user_groups_;
+  TaskDirectories directories_;
   std::deque<AttemptKey> forgotten_;  // at most kForgottenMax
   Instant fence_at_ = Instant::never();
   bool fence_done_{};

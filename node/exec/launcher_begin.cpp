@@ -117,6 +117,9 @@ Status Launcher::recover() {
     if (task.known.phase == RecoveredTask::Phase::ended) {
       task.stage = Stage::ended;
       --unended_;
+      if (!task.known.task.directory.empty()) {
+        directories_.remove(task.known.task.directory);  // the reboot ended it, or the launcher had no time
+      }
     } else {
       task.stage = Stage::ending;
       task.group = Containment::adopt(old_roots, task.logged.group);

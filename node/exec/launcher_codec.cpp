@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kHelloFrameBytes = std::size_t{1} << 20U;
 
 // Begins a hello: what the two programs say to each other is of this version.
-constexpr std::uint32_t kConversation = 0x6d750002;
+constexpr std::uint32_t kConversation = 0x6d750003;
 
 enum class CommandTag : std::uint8_t { start = 1, go, release, kill, signal, forget, rebind, fence, shutdown };
 enum class EventTag : std::uint8_t { parked = 1, started, ended, unkillable };

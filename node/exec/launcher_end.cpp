@@ -373,6 +373,7 @@ void Launcher::finish(Task& task) {
       ended.state = TaskState::finished;
     }
   }
+  close_stepd(task, ended);
   task.stage = Stage::ended;
   task.known.phase = RecoveredTask::Phase::ended;
   task.known.end = ended;

@@ -19,6 +19,7 @@ namespace {
 
 void drop_environment(TaskStart& task) {
   task.shared_environment.reset();
+  std::string().swap(task.input);
   std::vector<std::string>().swap(task.environment);
   for (RankStart& rank : task.ranks) {
     std::vector<std::string>().swap(rank.environment);
@@ -67,7 +68,13 @@ Status Launcher::check_task(const TaskStart& start) const {
       return bad("argument " + std::to_string(i) + " of the command has a zero byte");
     }
   }
-  bool zero = has_zero(start.working_directory) || has_zero(start.stdin_path);
+  if (start.ranks.size() != 1 && (!start.input.empty() || start.has_report)) {
+    return bad("a task with an input or a report of its own must have one rank");
+  }
+  if (!start.directory.empty() && start.directory.front() != '/') {
+    return bad("the task's directory " + start.directory + " is not absolute");
+  }
+  bool zero = has_zero(start.working_directory) || has_zero(start.stdin_path) || has_zero(start.directory);
   for (const RankStart& rank : start.ranks) {
     zero = zero || has_zero(rank.stdout_path) || has_zero(rank.stderr_path);
   }
@@ -115,6 +122,11 @@ void Launcher::spawn(Task& task) {
   task.group = std::move(*group);
   task.logged.group = task.group.directory();
 
+  auto input = open_stepd(task);
+  if (!input) {
+    fail_start(task, {TaskReason::spawn_failed, 1, input.error().text});
+    return;
+  }
   const bool gated = start.park || start.ranks.size() > 1;
   std::array<int, 2> gate{-1, -1};
   if (gated && ::pipe2(gate.data(), O_CLOEXEC) != 0) {
@@ -132,7 +144,9 @@ void Launcher::spawn(Task& task) {
                                                        .group = task.group,
                                                        .supplementary_groups = *supplementary,
                                                        .gate_fd = gate[0],
-                                                       .log_fd = log_.fd()}));
+                                                       .log_fd = log_.fd(),
+                                                       .input = std::move(*input),
+                                                       .report_fd = task.report.fd()}));
     if (task.failure) {
       break;
     }

@@ -27,7 +27,7 @@ std::vector<std::string> places_of(const std::string& command, const std::string
 
 }  // namespace
 
-std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, const RankSpawn& spawn) {
+std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, RankSpawn spawn) {
   auto setup = std::make_unique<RankSetup>();
   const TaskStart& task = spawn.task;
   const RankStart& rank = task.ranks[spawn.rank_index];
@@ -35,6 +35,8 @@ std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, const Ran
   setup->task = &task;
   setup->gate_fd = spawn.gate_fd;
   setup->log_fd = spawn.log_fd;
+  setup->input = std::move(spawn.input);
+  setup->report_fd = spawn.report_fd;
   setup->clone_fd = spawn.group.clone_fd();
   std::copy_n(spawn.group.join_fds().begin(), std::min(spawn.group.join_fds().size(), setup->join_fds.size()),
               setup->join_fds.begin());

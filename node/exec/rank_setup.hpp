@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "node/exec/cgroup_files.hpp"
 #include "node/exec/launcher_messages.hpp"
 #include "node/exec/start_failure.hpp"
 #include "node/exec/task_group.hpp"
@@ -48,6 +49,8 @@ struct RankSetup {
   const TaskStart* task{};  // must outlive the child's set-up; its environments are not looked at
   int gate_fd{-1};          // read end; -1: the child is alone and appends STARTED to log_fd itself
   int log_fd{-1};
+  FileHandle input;         // becomes descriptor 0, instead of the task's file
+  int report_fd{-1};        // becomes descriptor 1; the task's own
   int clone_fd{-1};
   std::array<int, 4> join_fds{-1, -1, -1, -1};
   std::vector<unsigned long> cpu_mask;  // empty = no binding
@@ -72,9 +75,11 @@ struct RankSpawn {
   const std::vector<gid_t>& supplementary_groups;
   int gate_fd{-1};
   int log_fd{-1};
+  FileHandle input{};
+  int report_fd{-1};
 };
 
-[[nodiscard]] std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, const RankSpawn& spawn);
+[[nodiscard]] std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, RankSpawn spawn);
 
 // "MUSTER_ATTEMPT_KEY=<launcher>:<framework>:<attempt>"
 [[nodiscard]] std::string attempt_marker(const std::string& launcher_id, const TaskStart& task);

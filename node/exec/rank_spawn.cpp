@@ -105,7 +105,8 @@ class Child {
   // The launcher's table of files is shared until here and may hold hundreds that a copy would take and exec
   // would close again: only the low ones are copied.
   void leave_shared_files() {
-    const int last = std::max({settings_.report_fd, settings_.lock_fd, settings_.null_fd, setup_.log_fd, 2});
+    const int last = std::max({settings_.report_fd, settings_.lock_fd, settings_.null_fd, setup_.log_fd,
+                               setup_.input.fd(), setup_.report_fd, 2});
     if (::syscall(SYS_close_range, last + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0 && ::unshare(CLONE_FILES) != 0) {
       give_up(SpawnStep::limits, errno);
     }
@@ -161,9 +162,23 @@ class Child {
         give_up(step, errno);
       }
     };
-    install(task_.stdin_path, O_RDONLY, 0, SpawnStep::input);
-    install(rank_.stdout_path, write_flags, 1, SpawnStep::output);
-    if (rank_.stderr_path.empty() || rank_.stderr_path == rank_.stdout_path) {
+    auto take = [this](int fd, int target, SpawnStep step) {
+      if (::dup2(fd, target) < 0) {
+        give_up(step, errno);
+      }
+    };
+    if (setup_.input) {
+      take(setup_.input.fd(), 0, SpawnStep::input);
+    } else {
+      install(task_.stdin_path, O_RDONLY, 0, SpawnStep::input);
+    }
+    const bool reports = setup_.report_fd >= 0;
+    if (reports) {
+      take(setup_.report_fd, 1, SpawnStep::output);
+    } else {
+      install(rank_.stdout_path, write_flags, 1, SpawnStep::output);
+    }
+    if (!reports && (rank_.stderr_path.empty() || rank_.stderr_path == rank_.stdout_path)) {
       ::dup2(1, 2);
     } else {
       install(rank_.stderr_path, write_flags, 2, SpawnStep::error_output);

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::size_t kHeaderBytes = 16;
 constexpr std::uint64_t kMagic = 0x474f4c4e55525453ULL;  // "STRUNLOG"
-constexpr std::uint32_t kVersion = 2;
 // A head record may say this much; a task's record is bounded by the socket's frames.
 constexpr std::size_t kPayloadBytesMax = kFrameBytesMax;
 
@@ -50,7 +49,7 @@ class Fold {
           return false;
         }
         version_ = in.get<std::uint32_t>();
-        if (version_ != kVersion && version_ != 1) {
+        if (version_ == 0 || version_ > kTaskVersion) {
           return false;
         }
         contents.head.boot_id = in.get_string();
@@ -63,7 +62,7 @@ class Fold {
         break;
       }
       case Type::intent: {
-        TaskStart task = get_task(in, version_ == 1);
+        TaskStart task = get_task(in, version_);
         if (!in.finished()) {
           return false;
         }
@@ -91,7 +90,7 @@ class Fold {
         break;
       }
       case Type::ended: {
-        event::Ended ended = get_ended(in);
+        event::Ended ended = get_ended(in, version_);
         if (LoggedTask* task = find(ended.framework, ended.attempt); in.finished() && task != nullptr) {
           task->known.phase = RecoveredTask::Phase::ended;
           task->known.end = std::move(ended);
@@ -137,7 +136,7 @@ class Fold {
     return it == index_.end() ? nullptr : &*tasks_[it->second];
   }
 
-  std::uint32_t version_{kVersion};  // of the file: the next rewrite is of ours
+  std::uint32_t version_{kTaskVersion};  // of the file: the next rewrite is of ours
   std::vector<std::optional<LoggedTask>> tasks_;
   std::map<AttemptKey, std::size_t> index_;
 };
@@ -151,7 +150,7 @@ bool all_zero_from(std::string_view bytes, std::size_t at) {
 std::string encode_head(const Head& head) {
   ByteWriter out = begin_record(Type::head);
   out.put(kMagic);
-  out.put(kVersion);
+  out.put(kTaskVersion);
   out.put_string(head.boot_id);
   out.put_string(head.launcher_id);
   out.put(static_cast<std::uint32_t>(head.roots.size()));

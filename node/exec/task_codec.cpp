@@ -55,6 +55,9 @@ void put_task(ByteWriter& out, const TaskStart& task, bool with_environment) {
   out.put_u32s(task.cpus);
   out.put_bool(task.truncate_output);
   out.put_string(task.agent_note);
+  out.put_string(with_environment ? task.input : std::string());
+  out.put_bool(task.has_report);
+  out.put_string(task.directory);
   out.put(static_cast<std::uint32_t>(task.ranks.size()));
   for (const RankStart& rank : task.ranks) {
     out.put(rank.rank);
@@ -65,7 +68,7 @@ void put_task(ByteWriter& out, const TaskStart& task, bool with_environment) {
   }
 }
 
-TaskStart get_task(ByteReader& in, bool before_fences) {
+TaskStart get_task(ByteReader& in, std::uint32_t version) {
   TaskStart task;
   get_attempt(in, task.framework, task.attempt);
   task.job = JobId(in.get<std::uint64_t>());
@@ -78,13 +81,18 @@ TaskStart get_task(ByteReader& in, bool before_fences) {
   task.gid = in.get<std::uint32_t>();
   task.switch_user = in.get_bool();
   task.park = in.get_bool();
-  task.requeueable = before_fences ? false : in.get_bool();
+  task.requeueable = version > 1 && in.get_bool();
   task.memory_limit_bytes = in.get<std::uint64_t>();
-  task.processes_max = before_fences ? 0 : in.get<std::uint32_t>();
+  task.processes_max = version > 1 ? in.get<std::uint32_t>() : 0;
   task.cpus_milli = in.get<std::uint32_t>();
   task.cpus = in.get_u32s();
   task.truncate_output = in.get_bool();
   task.agent_note = in.get_string();
+  if (version > 2) {
+    task.input = in.get_string();
+    task.has_report = in.get_bool();
+    task.directory = in.get_string();
+  }
   task.ranks.resize(in.get_count(20));
   for (RankStart& rank : task.ranks) {
     rank.rank = in.get<std::uint32_t>();
@@ -132,9 +140,10 @@ void put_ended(ByteWriter& out, const event::Ended& ended) {
   }
   out.put(ended.usage.cpu_time_us);
   out.put(ended.usage.memory_peak_bytes);
+  out.put_string(ended.report);
 }
 
-event::Ended get_ended(ByteReader& in) {
+event::Ended get_ended(ByteReader& in, std::uint32_t version) {
   event::Ended ended;
   get_attempt(in, ended.framework, ended.attempt);
   ended.state = static_cast<TaskState>(in.get<std::uint8_t>());
@@ -155,6 +164,9 @@ event::Ended get_ended(ByteReader& in) {
   }
   ended.usage.cpu_time_us = in.get<std::uint64_t>();
   ended.usage.memory_peak_bytes = in.get<std::uint64_t>();
+  if (version > 2) {
+    ended.report = in.get_string();
+  }
   return ended;
 }
 

@@ -8,14 +8,16 @@
 
 namespace muster::node {
 
-// With `with_environment` false the environments are left out.
+// Of a run log. What they lack: 1 requeueable and processes_max; 2 what a step daemon has and leaves.
+inline constexpr std::uint32_t kTaskVersion = 3;
+
+// With `with_environment` false the environments and the input are left out.
 void put_task(ByteWriter& out, const TaskStart& task, bool with_environment);
-// `before_fences`: as a run log of version 1 has it, without requeueable and processes_max.
-[[nodiscard]] TaskStart get_task(ByteReader& in, bool before_fences = false);
+[[nodiscard]] TaskStart get_task(ByteReader& in, std::uint32_t version = kTaskVersion);
 void put_processes(ByteWriter& out, const std::vector<RankProcess>& processes);
 [[nodiscard]] std::vector<RankProcess> get_processes(ByteReader& in);
 void put_ended(ByteWriter& out, const event::Ended& ended);
-[[nodiscard]] event::Ended get_ended(ByteReader& in);
+[[nodiscard]] event::Ended get_ended(ByteReader& in, std::uint32_t version = kTaskVersion);
 void put_attempt(ByteWriter& out, FrameworkId framework, const AttemptId& attempt);
 void get_attempt(ByteReader& in, FrameworkId& framework, AttemptId& attempt);
 void put_attempts(ByteWriter& out, const std::vector<AttemptKey>& attempts);

@@ -37,6 +37,9 @@ TaskStart full_task() {
   task.cpus = {0, 1, 64};
   task.truncate_output = true;
   task.agent_note = std::string("note\0with zero", 14);
+  task.input = std::string("plan\0of a step daemon", 21);
+  task.has_report = true;
+  task.directory = "/run/muster/jobs/x";
   task.ranks = {{.rank = 5, .environment = {"R=5"}, .cpus = {0}, .stdout_path = "/o", .stderr_path = "/e"},
                 {.rank = 6, .environment = {}, .cpus = {1, 64}, .stdout_path = "", .stderr_path = ""}};
   return task;
@@ -63,6 +66,7 @@ event::Ended full_end() {
   ended.ended = WallTime::from_ns(-5);
   ended.ranks = {{.rank = 5, .exit_code = 137, .signal = 9}, {.rank = 6, .exit_code = 1, .signal = 0}};
   ended.usage = {.cpu_time_us = 77, .memory_peak_bytes = 88};
+  ended.report = std::string("\0report", 7);
   return ended;
 }
 

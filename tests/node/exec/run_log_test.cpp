@@ -222,9 +222,11 @@ TEST_CASE("no run log is an empty one") {
   CHECK(contents->tasks.empty());
 }
 
-// Goal: a node that is upgraded still reads the run log of the version before.
-// Method: a file of version 1, written here byte by byte: its tasks have neither requeueable nor processes_max.
-TEST_CASE("a run log of version 1 is read") {
+// Goal: a node that is upgraded still reads the run logs of the versions before.
+// Method: files written here byte by byte: tasks of version 1 have neither requeueable nor processes_max, those of
+// version 2 nothing of a step daemon, and neither have their ends.
+TEST_CASE("run logs of earlier versions are read") {
+  const auto version = GENERATE(std::uint32_t{1}, std::uint32_t{2});
   const auto record = [](std::uint8_t type, const std::string& payload) {
     ByteWriter out;
     out.put(static_cast<std::uint32_t>(payload.size()));
@@ -237,7 +239,7 @@ TEST_CASE("a run log of version 1 is read") {
   };
   ByteWriter head;
   head.put(std::uint64_t{0x474f4c4e55525453ULL});
-  head.put(std::uint32_t{1});
+  head.put(version);
   head.put_string("boot");
   head.put_string("launcher");
   head.put(std::uint32_t{0});
@@ -254,13 +256,34 @@ TEST_CASE("a run log of version 1 is read") {
   task.put(std::uint32_t{1001});
   task.put_bool(true);
   task.put_bool(false);
+  if (version > 1) {
+    task.put_bool(true);
+  }
   task.put(std::uint64_t{4096});
+  if (version > 1) {
+    task.put(std::uint32_t{300});
+  }
   task.put(std::uint32_t{1500});
   task.put_u32s({2, 3});
   task.put_bool(true);
   task.put_string("note");
   task.put(std::uint32_t{0});  // no ranks
-  const auto contents = run_log::decode(record(1, head.take()) + record(2, task.take()), "run.log");
+  ByteWriter ended;
+  for (const std::uint64_t number : {7U, 8U, 9U}) {
+    ended.put(number);
+  }
+  ended.put(static_cast<std::uint8_t>(TaskState::finished));
+  ended.put(std::uint8_t{0});
+  ended.put_i32(3);
+  ended.put_i32(0);
+  ended.put_string("text");
+  ended.put_i64(1);
+  ended.put_i64(2);
+  ended.put(std::uint32_t{0});
+  ended.put(std::uint64_t{77});
+  ended.put(std::uint64_t{88});
+  const auto contents =
+      run_log::decode(record(1, head.take()) + record(2, task.take()) + record(4, ended.take()), "run.log");
   REQUIRE(contents.has_value());
   CHECK(contents->head.boot_id == "boot");
   REQUIRE(contents->tasks.size() == 1);
@@ -269,6 +292,28 @@ TEST_CASE("a run log of version 1 is read") {
   CHECK(read.memory_limit_bytes == 4096);
   CHECK(read.cpus_milli == 1500);
   CHECK(read.agent_note == "note");
-  CHECK_FALSE(read.requeueable);
-  CHECK(read.processes_max == 0);
+  CHECK(read.requeueable == (version == 2));
+  CHECK(read.processes_max == (version == 2 ? 300 : 0));
+  CHECK_FALSE(read.has_report);
+  CHECK(read.directory.empty());
+  CHECK(contents->tasks[0].known.end.exit_code == 3);
+  CHECK(contents->tasks[0].known.end.usage.memory_peak_bytes == 88);
+  CHECK(contents->tasks[0].known.end.report.empty());
+}
+
+TEST_CASE("of a step daemon the run log keeps the directory and the report, and not the plan") {
+  TaskStart task = task_of(1);
+  task.input = "SECRET plan";
+  task.has_report = true;
+  task.directory = "/run/muster/jobs/abc";
+  event::Ended ended = end_of(1, 0);
+  ended.report = std::string("\0what happened", 14);
+  const std::string bytes = run_log::encode_head(kHead) + run_log::encode_intent(task) + run_log::encode_ended(ended);
+  CHECK(bytes.find("SECRET") == std::string::npos);
+  const auto contents = run_log::decode(bytes, "test");
+  REQUIRE(contents);
+  REQUIRE(contents->tasks.size() == 1);
+  CHECK(contents->tasks[0].known.task.has_report);
+  CHECK(contents->tasks[0].known.task.directory == task.directory);
+  CHECK(contents->tasks[0].known.end.report == ended.report);
 }
