@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "node/core/cpu_binding.hpp"
+#include "node/core/stepd_plan.hpp"
 #include "node/exec/system_files.hpp"
 #include "node/topology/hwloc_topology.hpp"
 #include "node/topology/node_cpus.hpp"
@@ -133,6 +134,12 @@ Result<std::string> launcher_of(const AgentOptions& options) {
   return path;
 }
 
+// Made by the launcher when the first task needs it.
+std::string jobs_directory_of(const AgentPlan& plan) {
+  const std::string path = plan.config.switch_user ? "/run/muster/jobs" : plan.state_dir + "/jobs";
+  return path.size() <= kJobsDirectoryMax ? path : "/tmp/muster-" + std::to_string(::geteuid());
+}
+
 // Half of what the kernel can number stays for everybody else.
 std::uint32_t processes_max_of(std::uint32_t wanted) {
   const auto text = read_file("/proc/sys/kernel/pid_max");
@@ -174,12 +181,19 @@ Result<AgentPlan> make_plan(const AgentOptions& options) {
     return tl::unexpected(job.error());
   }
   plan.job = *std::move(job);
+  if (!plan.job.is_local()) {
+    config.step_listen = "tcp://" + plan.job.host + ":*";
+  }
   auto launcher = launcher_of(options);
   if (!launcher) {
     return tl::unexpected(launcher.error());
   }
   plan.launcher = *std::move(launcher);
   plan.plain = options.containment == "plain";
+  config.stepd_path = options.stepd.empty()
+                          ? (std::filesystem::path(plan.launcher).parent_path() / "muster-stepd").string()
+                          : std::filesystem::absolute(options.stepd).string();
+  config.jobs_directory = jobs_directory_of(plan);
 
   const auto advertised = whole_cpus(options.cpus);
   if (!advertised) {

@@ -31,6 +31,7 @@ struct AgentOptions {
   std::string reserve_memory;
   std::string containment = "auto";
   std::string launcher;                   // "" = muster-launcher beside this program
+  std::string stepd;                      // "" = muster-stepd beside the launcher
   bool enforce_memory{};
   std::uint32_t task_processes{32'768};   // and threads, of one task; 0 = no limit
   double fence_s = 60;

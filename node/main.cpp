@@ -63,6 +63,7 @@ void define(CLI::App& app, AgentOptions& a) {
       ->check(CLI::IsMember({"auto", "plain"}))
       ->capture_default_str();
   app.add_option("--launcher", a.launcher, "The launcher program; default: muster-launcher beside this program");
+  app.add_option("--stepd", a.stepd, "The program that runs the steps of allocations; default: muster-stepd beside the launcher");
   app.add_option("--log", a.log, "Log file; without it the log goes to stderr");
   app.add_option("--log-level", a.log_level, "trace, debug, info, warn, error or off")->capture_default_str();
   app.set_version_flag("--version", "muster-node " + std::string(kVersionText));

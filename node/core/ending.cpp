@@ -68,6 +68,7 @@ void NodeCore::Impl::finish(Task& task, TaskState state, TaskReason reason, Now 
   }
   prepared_news.erase(task.key);
   executors.drop(task.key);
+  task.stepd.reset();
   news(task);
   gathered_ends += was_queued ? 0 : 1;
   leave_line(task, was_queued, now);

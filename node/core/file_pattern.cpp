@@ -62,6 +62,16 @@ std::optional<std::string> value_of(char letter, std::size_t pad, const PatternV
 
 }  // namespace
 
+PatternValues pattern_values(std::string_view node_name, const fb::TaskSpec& spec, const fb::LaunchEntry& entry) {
+  return {.job = JobId(spec.job()),
+          .is_array = spec.is_array(),
+          .index = entry.index(),
+          .job_name = text_of(spec.name()),
+          .user = text_of(spec.user()),
+          .node_name = node_name,
+          .node_rank = entry.member()};
+}
+
 std::string expand_pattern(std::string_view pattern, const PatternValues& values) {
   std::string out;
   walk(

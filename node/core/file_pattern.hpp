@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "wire/base/ids.hpp"
+#include "wire/schema/frame.hpp"
 
 namespace muster::node {
 
@@ -19,6 +20,9 @@ struct PatternValues {
   std::uint32_t node_rank{};
   std::uint32_t rank{};
 };
+
+// Without the rank. The views point into `spec` and `node_name`.
+[[nodiscard]] PatternValues pattern_values(std::string_view node_name, const fb::TaskSpec& spec, const fb::LaunchEntry& entry);
 
 //   %j job id, in an array A_a    %A job id    %a array index (0 without an array)    %x job name ('/' becomes '_')
 //   %N node name   %n node's place in the job   %t rank   %u user   %% a percent sign

@@ -125,7 +125,7 @@ struct NodeCore::Impl {
   void answer_known(Task& task);
   // Binds the tasks that share the pool to its present cpus: those that have others, or all.
   void rebind_pool(bool all);
-  void begin(Task& task, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const CpuGrant& grant, bool park,
+  void begin(Task& task, const fb::LaunchEntry& entry, const FrameBytes& spec_bytes, const CpuGrant& grant, bool park,
              Now now);
 
   // line.cpp
@@ -177,6 +177,12 @@ struct NodeCore::Impl {
   void take_executor_hello(LinkId from, const fb::ExecutorHello& hello);
   void take_executor_message(LinkId from, const fb::Message& message);
   void take_master_message(const fb::Message& message);
+  // stepd_side.cpp
+  void take_stepd_hello(LinkId from, const fb::StepdHello& hello);
+  void take_find_stepd(LinkId from, const fb::FindStepd& find);
+  void take_report(Task& task, const event::Ended& ended);
+  // Answers a question that is for another node.
+  [[nodiscard]] bool refuse_other_node(LinkId from, std::uint64_t request, std::string_view node);
   void refuse_user(LinkId to, Refusal refusal);
   void send_message(LinkId to, const CpuKey& key, const std::string& data);
   [[nodiscard]] bool output_may_grow(FrameworkId framework, JobId job, std::uint32_t index) const;

@@ -23,6 +23,8 @@ void NodeCore::Impl::take_user_frame(LinkId from, const fb::Frame& frame, Now /*
   switch (frame.body_type()) {
     case fb::Body::ReadLog: take_read_log(from, *frame.body_as_ReadLog()); break;
     case fb::Body::ExecutorHello: take_executor_hello(from, *frame.body_as_ExecutorHello()); break;
+    case fb::Body::StepdHello: take_stepd_hello(from, *frame.body_as_StepdHello()); break;
+    case fb::Body::FindStepd: take_find_stepd(from, *frame.body_as_FindStepd()); break;
     case fb::Body::Message: take_executor_message(from, *frame.body_as_Message()); break;
     case fb::Body::Heartbeat:
     case fb::Body::Refused: break;
@@ -30,7 +32,7 @@ void NodeCore::Impl::take_user_frame(LinkId from, const fb::Frame& frame, Now /*
       Refusal refusal;
       refusal.code = fb::RefusedCode::UnknownMessage;
       refusal.subject = fb::EnumNameBody(frame.body_type());
-      refusal.text = refusal.subject + " is not part of the job conversation; a node takes ReadLog, ExecutorHello and Message";
+      refusal.text = refusal.subject + " is not part of the job conversation; a node takes ReadLog, FindStepd, StepdHello, ExecutorHello and Message";
       refuse_user(from, refusal);
     }
   }
@@ -48,14 +50,21 @@ bool NodeCore::Impl::output_may_grow(FrameworkId framework, JobId job, std::uint
   return false;
 }
 
+bool NodeCore::Impl::refuse_other_node(LinkId from, std::uint64_t request, std::string_view node) {
+  if (node.empty() || node == config.name) {
+    return false;
+  }
+  Refusal refusal;
+  refusal.code = fb::RefusedCode::UnknownNode;
+  refusal.request = request;
+  refusal.subject = "node " + std::string(node);
+  refusal.text = "this is node " + config.name + ", not " + std::string(node) + "; ask that node";
+  refuse_user(from, refusal);
+  return true;
+}
+
 void NodeCore::Impl::take_read_log(LinkId from, const fb::ReadLog& read) {
-  if (const auto node = text_of(read.node()); !node.empty() && node != config.name) {
-    Refusal refusal;
-    refusal.code = fb::RefusedCode::UnknownNode;
-    refusal.request = read.request();
-    refusal.subject = "node " + std::string(node);
-    refusal.text = "this is node " + config.name + ", not " + std::string(node) + "; ask that node";
-    refuse_user(from, refusal);
+  if (refuse_other_node(from, read.request(), text_of(read.node()))) {
     return;
   }
   auto found = outputs.find({.job = JobId(read.job()),

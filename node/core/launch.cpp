@@ -89,7 +89,7 @@ void NodeCore::Impl::launch(const CpuKey& key, const LaunchFrom& from, Now now) 
   if (Task* known = book.find(key); known != nullptr) {  // only a defect launches it again
     CpuGrant grant;
     grant.cpus = known->facts.cpus;
-    begin(*known, from.entry, from.spec, grant, park, now);
+    begin(*known, from.entry, *from.spec_bytes, grant, park, now);
     return;
   }
   Task& task = book.add(key);
@@ -121,12 +121,13 @@ void NodeCore::Impl::launch(const CpuKey& key, const LaunchFrom& from, Now now) 
     finish(task, TaskState::start_failed, TaskReason::no_room, now);
     return;
   }
-  begin(task, from.entry, from.spec, *room, park, now);
+  begin(task, from.entry, *from.spec_bytes, *room, park, now);
 }
 
 // Its resources are charged: to the launcher with it.
-void NodeCore::Impl::begin(Task& task, const fb::LaunchEntry& entry, const fb::TaskSpec& spec, const CpuGrant& grant,
+void NodeCore::Impl::begin(Task& task, const fb::LaunchEntry& entry, const FrameBytes& spec_bytes, const CpuGrant& grant,
                            bool park, Now now) {
+  const auto& spec = *flatbuffers::GetRoot<fb::TaskSpec>(spec_bytes.data());
   AgentNote& facts = task.facts;
   facts.cpus_text = format_cpu_list(grant.cpus);
   facts.binding_text = binding.wrap_text(grant.cpus);
@@ -135,8 +136,18 @@ void NodeCore::Impl::begin(Task& task, const fb::LaunchEntry& entry, const fb::T
   } else if (grant.pool_changed) {
     rebind_pool(false);  // before this task starts on what was theirs
   }
-  const SpawnNode node{config.name, config.endpoint, config.switch_user, config.enforce_memory, config.processes_max, binding};
-  task.start = plan_spawn(node, {task.key.framework, spec, entry, facts.shape, grant, park, environments.of(spec)});
+  const SpawnNode node{.name = config.name,
+                       .endpoint = config.endpoint,
+                       .switch_user = config.switch_user,
+                       .enforce_memory = config.enforce_memory,
+                       .processes_max = config.processes_max,
+                       .binding = binding,
+                       .topology = config.topology,
+                       .stepd_path = config.stepd_path,
+                       .jobs_directory = config.jobs_directory,
+                       .step_listen = config.step_listen};
+  task.start = plan_spawn(
+      node, {task.key.framework, spec, entry, facts.shape, grant, park, environments.of(spec), spec_bytes});
   task.start->agent_note = encode_note(facts);
   if (const JobOutput output = output_of(task.key.framework, spec, entry); outputs.put(output)) {
     output_records.push_back(encode_output(output));

@@ -195,6 +195,7 @@ void NodeCore::Impl::take_event(const event::Ended& event, Now now) {
   }
   task->ended = event.ended;
   task->usage = event.usage;
+  take_report(*task, event);
   for (const RankEnd& end : event.ranks) {
     if (end.exit_code == event.exit_code && end.signal == event.signal &&
         (end.exit_code != 0 || end.signal != 0)) {

@@ -36,7 +36,7 @@ void NodeCore::Impl::launch_after(Task& task, const AttemptId& after, Waiting wa
     task.text = "started early";
     CpuGrant grant;
     grant.cpus = task.facts.cpus;
-    begin(task, early->entry, *flatbuffers::GetRoot<fb::TaskSpec>(early->spec->data()), grant, false, now);
+    begin(task, early->entry, *early->spec, grant, false, now);
   }
 }
 
@@ -70,7 +70,7 @@ void NodeCore::Impl::start_next(Task& task, std::span<const std::uint32_t> cpus,
     finish(task, TaskState::start_failed, TaskReason::no_room, now);
     return;
   }
-  begin(task, waiting->entry, *flatbuffers::GetRoot<fb::TaskSpec>(waiting->spec->data()), *room, false, now);
+  begin(task, waiting->entry, *waiting->spec, *room, false, now);
 }
 
 void NodeCore::Impl::end_queued(TaskReason reason, Now now) {

@@ -8,7 +8,15 @@
 namespace muster::node {
 namespace {
 constexpr std::size_t kRecordsPerFrameMax = 4096;
+constexpr std::size_t kUpdateBytes = std::size_t{1} << 20U;  // a frame with so much takes no more: reports are large
 constexpr std::uint64_t kCreditFrames = 256;  // sent and not confirmed; then output waits in the tables
+
+// Absent when there are none.
+flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> bytes_in(flatbuffers::FlatBufferBuilder& builder,
+                                                                const std::string& bytes) {
+  return bytes.empty() ? flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>>{}
+                       : builder.CreateVector(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+}
 }  // namespace
 
 FrameHead NodeCore::Impl::next_head() { return link.next_head(memory.highest_epoch); }
@@ -127,7 +135,20 @@ void NodeCore::Impl::flush_updates(Now now, NodeOutputs& out) {
     entries.reserve(due.size());
     std::vector<flatbuffers::Offset<fb::UpdateDetail>> details;
     std::vector<std::uint64_t> frameworks;
+    const auto send_batch = [&] {
+      const auto entry_vector = builder.CreateVectorOfStructs(entries);
+      const auto detail_vector = builder.CreateVector(details);
+      const auto framework_vector = builder.CreateVector(frameworks);
+      send(finish_frame(builder, next_head(), fb::CreateUpdate(builder, entry_vector, detail_vector, framework_vector)),
+           now, out);
+      entries.clear();
+      details.clear();
+      frameworks.clear();
+    };
     for (const StatusOutbox::Acked& next : due) {
+      if (builder.GetSize() > kUpdateBytes) {
+        send_batch();
+      }
       const Task* task = book.find(next.key);
       check(task != nullptr && task->seq == next.seq, "outbox: an update without its task");
       if (frameworks.empty() || frameworks.back() != next.key.framework.value()) {
@@ -139,11 +160,12 @@ void NodeCore::Impl::flush_updates(Now now, NodeOutputs& out) {
         text = task->facts.binding_text;
       }
       if (!task->facts.cpus_text.empty() || !text.empty() || task->usage.cpu_time_us != 0 ||
-          task->usage.memory_peak_bytes != 0 || task->failed_rank >= 0) {
+          task->usage.memory_peak_bytes != 0 || task->failed_rank >= 0 || !task->report.empty()) {
         const auto cpus = builder.CreateSharedString(task->facts.cpus_text);
         const auto words = text.empty() ? flatbuffers::Offset<flatbuffers::String>{} : builder.CreateSharedString(text);
+        const auto report = bytes_in(builder, task->report);
         details.push_back(fb::CreateUpdateDetail(builder, cpus, words, task->usage.cpu_time_us,
-                                                 task->usage.memory_peak_bytes, task->failed_rank));
+                                                 task->usage.memory_peak_bytes, task->failed_rank, report));
         detail = static_cast<std::uint16_t>(details.size());
       }
       entries.emplace_back(to_fb(next.key.attempt), next.seq, task->started.ns(), task->ended.ns(), index.value(),
@@ -151,11 +173,7 @@ void NodeCore::Impl::flush_updates(Now now, NodeOutputs& out) {
                            static_cast<std::uint8_t>(task->state), static_cast<std::uint8_t>(task->reason),
                            static_cast<std::uint8_t>(task->signal), std::uint8_t{0});
     }
-    const auto entry_vector = builder.CreateVectorOfStructs(entries);
-    const auto detail_vector = builder.CreateVector(details);
-    const auto framework_vector = builder.CreateVector(frameworks);
-    send(finish_frame(builder, next_head(), fb::CreateUpdate(builder, entry_vector, detail_vector, framework_vector)),
-         now, out);
+    send_batch();
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "node/core/file_pattern.hpp"
+#include "node/core/stepd_plan.hpp"
 #include "wire/base/units.hpp"
 #include "wire/model/cpu_list.hpp"
 
@@ -35,6 +36,28 @@ std::string job_id_text(const fb::TaskSpec& spec, const fb::LaunchEntry& entry) 
   std::string text = std::to_string(spec.job());
   return spec.is_array() ? text + "_" + std::to_string(entry.index()) : text;
 }
+
+bool has_zero_byte(const flatbuffers::String* s) { return text_of(s).find('\0') != std::string_view::npos; }
+
+bool names_command(const flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>* argv) {
+  return argv != nullptr && argv->size() != 0 && !text_of(argv->Get(0)).empty();
+}
+
+// What is to run, by kind.
+std::string command_fault(const fb::TaskSpec& spec) {
+  switch (spec.kind()) {
+    case fb::TaskKind::Ranks:
+      return names_command(spec.argv()) ? "" : "the task names no command to run";
+    case fb::TaskKind::Run:
+      return spec.step() != nullptr && names_command(spec.step()->argv()) ? "" : "the task's step names no command to run";
+    case fb::TaskKind::Batch:
+      return spec.script() != nullptr && spec.script()->size() != 0 ? "" : "the task has no script to run";
+    case fb::TaskKind::Allocation: return {};
+  }
+  return "tasks of kind " + std::to_string(static_cast<int>(spec.kind())) + " can't be started by this version";
+}
+
+}  // namespace
 
 std::vector<std::string> task_environment(const SpawnNode& node, const SpawnLaunch& launch) {
   const fb::TaskSpec& spec = launch.spec;
@@ -80,10 +103,6 @@ std::vector<std::string> task_environment(const SpawnNode& node, const SpawnLaun
   return env.take();
 }
 
-bool has_zero_byte(const flatbuffers::String* s) { return text_of(s).find('\0') != std::string_view::npos; }
-
-}  // namespace
-
 std::string format_token(std::uint64_t hi, std::uint64_t lo) {
   std::array<char, 40> text{};
   std::snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(hi),
@@ -92,8 +111,8 @@ std::string format_token(std::uint64_t hi, std::uint64_t lo) {
 }
 
 std::string launch_fault(const fb::TaskSpec& spec, const fb::LaunchEntry& entry) {
-  if (spec.argv() == nullptr || spec.argv()->size() == 0 || text_of(spec.argv()->Get(0)).empty()) {
-    return "the task names no command to run";
+  if (std::string fault = command_fault(spec); !fault.empty()) {
+    return fault;
   }
   if (entry.ranks() == 0) {
     return "a task without ranks can't be started by this version";
@@ -102,9 +121,11 @@ std::string launch_fault(const fb::TaskSpec& spec, const fb::LaunchEntry& entry)
     return "ranks: " + std::to_string(entry.ranks()) + " on one node, at most " + std::to_string(kRanksMax) +
            " can be started";
   }
-  for (const auto* word : *spec.argv()) {
-    if (has_zero_byte(word)) {
-      return "a command's word holds a zero byte";
+  if (spec.argv() != nullptr) {
+    for (const auto* word : *spec.argv()) {
+      if (has_zero_byte(word)) {
+        return "a command's word holds a zero byte";
+      }
     }
   }
   if (has_zero_byte(spec.working_directory()) || has_zero_byte(spec.stdout_path()) ||
@@ -114,21 +135,14 @@ std::string launch_fault(const fb::TaskSpec& spec, const fb::LaunchEntry& entry)
   return {};
 }
 
-TaskStart plan_spawn(const SpawnNode& node, const SpawnLaunch& launch) {
+TaskStart plan_task(const SpawnNode& node, const SpawnLaunch& launch) {
   const fb::TaskSpec& spec = launch.spec;
-  const fb::LaunchEntry& entry = launch.entry;
   TaskStart start;
   start.framework = launch.framework;
-  start.attempt = from_fb(entry.attempt());
+  start.attempt = from_fb(launch.entry.attempt());
   start.job = JobId(spec.job());
   start.name = text_of(spec.name());
-  for (const auto* word : *spec.argv()) {
-    start.argv.emplace_back(text_of(word));
-  }
-  start.shared_environment = launch.environment;
-  start.environment = task_environment(node, launch);
   start.working_directory = spec.working_directory() == nullptr ? "/" : text_of(spec.working_directory());
-  start.stdin_path = absolute_path(text_of(spec.stdin_path()), start.working_directory);
   start.uid = spec.uid();
   start.gid = spec.gid();
   start.switch_user = node.switch_user;
@@ -139,14 +153,24 @@ TaskStart plan_spawn(const SpawnNode& node, const SpawnLaunch& launch) {
   start.cpus_milli = launch.shape.cpus_milli;
   start.cpus = node.binding.os_cpus(launch.grant.cpus);
   start.truncate_output = !spec.append_output() && spec.try_number() <= 1;
+  return start;
+}
 
-  PatternValues values{.job = JobId(spec.job()),
-                       .is_array = spec.is_array(),
-                       .index = entry.index(),
-                       .job_name = text_of(spec.name()),
-                       .user = text_of(spec.user()),
-                       .node_name = node.name,
-                       .node_rank = entry.member()};
+TaskStart plan_spawn(const SpawnNode& node, const SpawnLaunch& launch) {
+  const fb::TaskSpec& spec = launch.spec;
+  const fb::LaunchEntry& entry = launch.entry;
+  if (spec.kind() != fb::TaskKind::Ranks) {
+    return plan_stepd(node, launch);
+  }
+  TaskStart start = plan_task(node, launch);
+  for (const auto* word : *spec.argv()) {
+    start.argv.emplace_back(text_of(word));
+  }
+  start.shared_environment = launch.environment;
+  start.environment = task_environment(node, launch);
+  start.stdin_path = absolute_path(text_of(spec.stdin_path()), start.working_directory);
+
+  PatternValues values = pattern_values(node.name, spec, entry);
   const std::string_view out_pattern =
       text_of(spec.stdout_path()).empty() ? default_output_pattern(spec.is_array()) : text_of(spec.stdout_path());
   const std::string_view err_pattern = text_of(spec.stderr_path());

@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "node/core/cpu_binding.hpp"
 #include "node/exec/launcher_messages.hpp"
@@ -29,6 +31,11 @@ struct SpawnNode {
   bool enforce_memory{};
   std::uint32_t processes_max{};
   const CpuBinding& binding;
+  // Of step daemons.
+  const Topology& topology;         // advertised
+  std::string_view stepd_path;
+  std::string_view jobs_directory;
+  std::string_view step_listen;
 };
 
 struct SpawnLaunch {
@@ -39,13 +46,19 @@ struct SpawnLaunch {
   const CpuGrant& grant;
   bool park{};
   SharedEnvironmentPtr environment;  // of the submitter (EnvironmentCache)
+  std::span<const std::uint8_t> spec_bytes;  // of `spec`
 };
 
 // What makes a launch impossible before anything is tried: one sentence, or "" when all is well.
 [[nodiscard]] std::string launch_fault(const fb::TaskSpec& spec, const fb::LaunchEntry& entry);
 
-// REQUIRES launch_fault() is empty. agent_note is left empty.
+// REQUIRES launch_fault() is empty. agent_note is left empty. What is no plain ranks gets a step daemon instead of them.
 [[nodiscard]] TaskStart plan_spawn(const SpawnNode& node, const SpawnLaunch& launch);
+
+// What plan_spawn and plan_stepd have in common: all but what runs.
+[[nodiscard]] TaskStart plan_task(const SpawnNode& node, const SpawnLaunch& launch);
+// The variables of the task, without those of a rank.
+[[nodiscard]] std::vector<std::string> task_environment(const SpawnNode& node, const SpawnLaunch& launch);
 
 // 32 hex digits.
 [[nodiscard]] std::string format_token(std::uint64_t hi, std::uint64_t lo);

@@ -57,6 +57,10 @@ struct Task {
   Instant deadline = Instant::never();// of the time limit (running) or of the wait for Go (prepared)
   std::optional<TaskStart> start;     // until the launcher is known to have it
 
+  struct Stepd { LinkId link; std::vector<std::string> endpoints; };
+  std::optional<Stepd> stepd;         // its step daemon, once that has spoken; it speaks again every second
+  std::string report;                 // what that has left at the end
+
   // Its line, of one framework; zero = none.
   AttemptId after;                    // what a queued task follows. Stays when it ended while it was queued
   AttemptId successor;                // what follows it

@@ -69,6 +69,7 @@ struct SeenUpdate {
   std::int64_t started_ns{};
   std::string cpus;
   std::string text;
+  std::vector<std::uint8_t> report;
 };
 
 struct Harness {
@@ -110,6 +111,8 @@ struct Harness {
     }
     config.boot_id = "boot-1";
     config.endpoint = "ipc:///run/n1/job";
+    config.stepd_path = "/lib/muster-stepd";
+    config.jobs_directory = "/run/n1/jobs";
     start_agent();
   }
 
@@ -249,6 +252,7 @@ struct Harness {
           if (e.detail() != 0) {
             u.cpus = body->details.at(e.detail() - 1)->cpus;
             u.text = body->details.at(e.detail() - 1)->text;
+            u.report = body->details.at(e.detail() - 1)->report;
           }
           updates.push_back(u);
         }

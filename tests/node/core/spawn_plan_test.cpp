@@ -34,8 +34,8 @@ struct Plan {
     shape.cpus_milli = static_cast<MilliCpus>(grant.cpus.size() * 1000);
     shape.memory_bytes = 512;
     const CpuBinding binding(kFour, {0, 1});
-    return plan_spawn({"n1", "ipc:///x/job", false, false, 500, binding},
-                      {FrameworkId(3), **read, entry, shape, grant, false, EnvironmentCache().of(**read)});
+    return plan_spawn({"n1", "ipc:///x/job", false, false, 500, binding, kFour, "/x/muster-stepd", "/x/jobs", ""},
+                      {FrameworkId(3), **read, entry, shape, grant, false, EnvironmentCache().of(**read), storage});
   }
 };
 
