@@ -8,6 +8,7 @@ namespace muster::master {
 namespace {
 
 constexpr std::size_t kInventoryNodesPerFrame = 1000;
+constexpr std::size_t kUpdateBytes = std::size_t{1} << 20U;  // a frame with so much takes no more: reports are large
 
 }  // namespace
 
@@ -151,15 +152,19 @@ void MasterCore::Impl::emit_updates(Link& link, FrameworkOut& todo, Now now, Mas
     if (const UpdateText* text = tasks.text(task)) {
       const auto cpus = builder.CreateString(text->cpus);
       const auto words = builder.CreateString(text->text);
+      flatbuffers::Offset<flatbuffers::Vector<std::uint8_t>> report;
+      if (!text->report.empty()) {
+        report = builder.CreateVector(reinterpret_cast<const std::uint8_t*>(text->report.data()), text->report.size());
+      }
       details.push_back(fb::CreateUpdateDetail(builder, cpus, words, text->cpu_time_us, text->memory_peak_bytes,
-                                               text->failed_rank));
+                                               text->failed_rank, report));
       detail = static_cast<std::uint16_t>(details.size());
     }
     entries.emplace_back(to_fb(task.attempt), task.unacknowledged ? task.update.seq : 0U, task.update.started_ns,
                          task.update.ended_ns, task.node.value(), task.update.exit_code, std::uint16_t{0}, detail,
                          static_cast<std::uint8_t>(task.state), static_cast<std::uint8_t>(task.reason),
                          task.end_signal, std::uint8_t{0});
-    if (entries.size() >= config.records_per_frame_max) {
+    if (entries.size() >= config.records_per_frame_max || builder.GetSize() > kUpdateBytes) {
       send_batch();
     }
   }

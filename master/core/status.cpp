@@ -122,7 +122,8 @@ void MasterCore::Impl::apply_update(TaskIndex index, const fb::UpdateEntry& entr
   task.end_signal = entry.signal();
   if (detail != nullptr) {
     tasks.set_text(task, {std::string(text_of(detail->cpus())), std::string(text_of(detail->text())),
-                          detail->cpu_time_us(), detail->memory_peak_bytes(), detail->failed_rank()});
+                          detail->cpu_time_us(), detail->memory_peak_bytes(), detail->failed_rank(),
+                          detail->report() == nullptr ? std::string() : std::string(detail->report()->begin(), detail->report()->end())});
   } else {
     tasks.drop_text(task);
   }

@@ -27,6 +27,7 @@ struct UpdateText {
   std::uint64_t cpu_time_us{};
   std::uint64_t memory_peak_bytes{};
   std::int32_t failed_rank{-1};
+  std::string report;  // of a step daemon, unread
 };
 
 // The last update of an attempt.

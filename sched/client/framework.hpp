@@ -62,6 +62,7 @@ struct TaskUpdate {
   std::string text;
   std::uint64_t cpu_time_us{};
   Bytes memory_peak_bytes{};
+  std::string report;           // StepReport of the task's step daemon, unverified
 };
 
 // One task of an accept.

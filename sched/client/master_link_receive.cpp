@@ -230,6 +230,9 @@ void MasterLink::Impl::on_update(const fb::Update& update, Now now) {
       u.text = text_of(detail.text());
       u.cpu_time_us = detail.cpu_time_us();
       u.memory_peak_bytes = detail.memory_peak_bytes();
+      if (detail.report() != nullptr) {
+        u.report.assign(detail.report()->begin(), detail.report()->end());
+      }
     }
     updates.push_back(std::move(u));
   }
