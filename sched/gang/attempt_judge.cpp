@@ -58,11 +58,16 @@ namespace {
 
 }  // namespace
 
-bool is_trouble(const MemberEnd& end) { return end.state != TaskState::finished; }
+bool is_trouble(const MemberEnd& end, bool allocation) {
+  return end.state != TaskState::finished || (allocation && (end.exit_code != 0 || end.signal != 0));
+}
 
 std::string sentence_of(const MemberEnd& end, std::span<const std::string> nodes) {
   std::string text;
   if (end.state == TaskState::finished) {
+    if (!end.text.empty() && (end.signal != 0 || end.exit_code != 0)) {
+      return end.text;  // whoever wrote it knew where it happened
+    }
     if (end.signal != 0) {
       text = "killed by signal " + std::to_string(end.signal);
     } else if (end.exit_code != 0) {
@@ -87,7 +92,16 @@ Verdict judge(const AttemptFacts& facts) {
   const auto not_started = [](const MemberEnd& e) { return e.state == TaskState::not_started; };
   verdict.never_ran =
       std::all_of(facts.ends.begin(), facts.ends.end(), [](const MemberEnd& e) { return proves_not_started(e.state); });
-  const bool troubled = std::any_of(facts.ends.begin(), facts.ends.end(), is_trouble);
+  const auto troubles = [&](const MemberEnd& e) { return is_trouble(e, facts.allocation); };
+  const bool troubled = std::any_of(facts.ends.begin(), facts.ends.end(), troubles);
+  const auto said_cancelled = std::find_if(facts.ends.begin(), facts.ends.end(), [](const MemberEnd& e) { return e.cancelled; });
+  if (said_cancelled != facts.ends.end()) {
+    verdict.state = JobState::Cancelled;
+    verdict.reason = said_cancelled->text.empty() ? "cancelled by its user" : said_cancelled->text;
+    verdict.exit_code = said_cancelled->exit_code;
+    verdict.signal = said_cancelled->signal;
+    return verdict;
+  }
   if (!troubled) {
     const MemberEnd& end = worst(facts.ends);
     verdict.exit_code = end.exit_code;
@@ -97,10 +111,14 @@ Verdict judge(const AttemptFacts& facts) {
     return verdict;
   }
   // The first end that is a cause and not a consequence; consequences only when there is nothing else.
-  const auto is_cause = [](const MemberEnd& e) { return is_trouble(e) && !is_consequence(e); };
+  const auto is_cause = [&](const MemberEnd& e) { return troubles(e) && !is_consequence(e); };
   auto cause = std::find_if(facts.ends.begin(), facts.ends.end(), is_cause);
   if (cause == facts.ends.end()) {
-    cause = std::find_if(facts.ends.begin(), facts.ends.end(), is_trouble);
+    cause = std::find_if(facts.ends.begin(), facts.ends.end(), troubles);
+  } else if (cause->state == TaskState::finished) {
+    // A step daemon that missed another was faster than whoever knows what became of that one.
+    const auto fault = std::find_if(cause, facts.ends.end(), [&](const MemberEnd& e) { return is_cause(e) && is_clusters_fault(e); });
+    cause = fault == facts.ends.end() ? cause : fault;
   }
   if (facts.cancelled) {
     verdict.state = JobState::Cancelled;

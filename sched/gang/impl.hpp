@@ -85,7 +85,7 @@ struct Reservation {
 struct AcceptGroup {
   std::vector<client::LaunchTask> launches;
   std::vector<FrameBytes> specs;
-  std::map<std::tuple<JobId, std::uint32_t, std::vector<std::string>>, std::uint16_t> spec_places;
+  std::map<std::tuple<JobId, std::uint32_t, std::vector<std::string>, std::vector<std::uint32_t>>, std::uint16_t> spec_places;
   std::vector<std::uint32_t> rooms;
   std::size_t bytes{};
   std::uint32_t gangs{};
@@ -117,6 +117,11 @@ struct GangCore::Impl final : client::Framework {
   std::uint64_t batch_out{};                           // 0 = none
   std::deque<Deferred> deferred;
   std::vector<UserFrame> user_frames;
+
+  // ---- reports of step daemons in memory; all of them are in the store
+  struct KeptReport { JobId job; std::uint32_t ordinal{}; std::size_t bytes{}; };
+  std::deque<KeptReport> kept_reports;                 // oldest first
+  std::size_t kept_report_bytes{};
 
   // ---- the cluster
   client::OfferPool pool;
@@ -184,6 +189,7 @@ struct GangCore::Impl final : client::Framework {
     bool details{};
     bool private_parts{};       // spec and token: for its owner and operators
     bool spec{true};
+    std::size_t* report_bytes{};  // so much of reports may still go into this answer; null: none
     std::uint32_t elements_first{};
     std::uint32_t elements_limit{};
     std::uint64_t ahead{};      // pending jobs before it
@@ -226,6 +232,11 @@ struct GangCore::Impl final : client::Framework {
   void send_kill(const OutKill& kill);
 
   void update_capacities(std::span<const client::NodeInfo> nodes, bool full, Now now);
+
+  // reports.cpp
+  struct Place;
+  void take_report(const Place& place, const client::TaskUpdate& update, MemberEnd& end);
+  void keep_report(Job& job, std::uint32_t ordinal);
 
   // updates.cpp
   struct Place { Job* job{}; std::uint32_t ordinal{}; LiveTry* live{}; std::uint32_t member{}; };

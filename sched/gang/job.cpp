@@ -16,6 +16,7 @@ Job::Job(JobRecord r, Now now)
       id(record.job),
       uid(spec().uid()),
       array(spec().array() != nullptr),
+      allocation(spec().kind() != fb::TaskKind::Ranks),
       shape(shape_of(spec())),
       elements(indexes_of(spec())),
       throttle_(spec().array_throttle()),

@@ -53,6 +53,7 @@ struct Job {
   JobId id;
   std::uint32_t uid{};
   bool array{};
+  bool allocation{};                 // its nodes run step daemons, not ranks
   GangShape shape;
   ArrayState elements;
   std::uint32_t throttle_{};

@@ -33,27 +33,121 @@ template <class V>
   return {Code::Unsupported, subject, subject + " is not supported yet: leave it out"};
 }
 
-[[nodiscard]] std::optional<Complaint> find_command_fault(const fb::JobSpec& spec, const SpecLimits& limits) {
-  if (count_of(spec.argv()) == 0 || spec.argv()->Get(0)->size() == 0) {
-    return bad("command", "no command: write it after the options, as in 'muster submit -n 4 -- ./app'");
+using Words = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
+
+[[nodiscard]] bool has_zero(const flatbuffers::String* text) {
+  return text_of(text).find('\0') != std::string_view::npos;
+}
+
+[[nodiscard]] std::optional<Complaint> find_words_fault(const Words* argv, const Words* environment) {
+  if (argv != nullptr && std::any_of(argv->begin(), argv->end(), has_zero)) {
+    return bad("command", "an argument holds a zero byte");
   }
-  for (const auto* arg : *spec.argv()) {
-    if (std::string_view(arg->data(), arg->size()).find('\0') != std::string_view::npos) {
-      return bad("command", "an argument holds a zero byte");
-    }
-  }
-  if (spec.environment() != nullptr) {
-    for (const auto* entry : *spec.environment()) {
+  if (environment != nullptr) {
+    for (const auto* entry : *environment) {
       const std::string_view text = text_of(entry);
       const auto equals = text.find('=');
-      if (equals == std::string_view::npos || equals == 0 || text.find('\0') != std::string_view::npos) {
+      if (equals == std::string_view::npos || equals == 0 || has_zero(entry)) {
         return bad("--export", "environment: '" + std::string(text.substr(0, 64)) + "' is not NAME=value");
       }
     }
   }
+  return std::nullopt;
+}
+
+[[nodiscard]] std::size_t bytes_of(const fb::StepSpec& step) {
+  std::size_t bytes = bytes_of(step.argv()) + bytes_of(step.environment()) + bytes_of(step.node_list()) + bytes_of(step.gres());
+  for (const auto* text : {step.name(), step.working_directory(), step.distribution(), step.cpu_bind(), step.mem_bind(),
+                           step.mpi(), step.stdin_path(), step.stdout_path(), step.stderr_path()}) {
+    bytes += size_of(text);
+  }
+  return bytes;
+}
+
+// What a node or a step daemon could only stumble over.
+[[nodiscard]] std::optional<Complaint> find_step_fault(const fb::StepSpec& step, const SpecLimits& limits) {
+  if (auto fault = find_words_fault(step.argv(), step.environment())) {
+    return fault;
+  }
+  for (const auto* text : {step.name(), step.working_directory(), step.distribution(), step.cpu_bind(), step.mem_bind(),
+                           step.mpi(), step.stdin_path(), step.stdout_path(), step.stderr_path()}) {
+    if (has_zero(text)) {
+      return bad("step", "a name, path or option of the step holds a zero byte");
+    }
+  }
+  if (step.ntasks() > limits.ntasks_max) {
+    return bad("--ntasks", "--ntasks: " + std::to_string(step.ntasks()) + " of a step is more than " +
+                               std::to_string(limits.ntasks_max));
+  }
+  if (step.nodes_max() != 0 && step.nodes_max() < step.nodes_min()) {
+    return bad("--nodes", "--nodes: at most " + std::to_string(step.nodes_max()) + " is less than at least " +
+                              std::to_string(step.nodes_min()));
+  }
+  if (const std::string_view mpi = text_of(step.mpi()); !mpi.empty() && mpi != "pmix" && mpi != "pmi1" && mpi != "none") {
+    return bad("--mpi", "--mpi: '" + std::string(mpi) + "' is not pmix, pmi1 or none");
+  }
+  if (step.stdin_rank() < -2) {
+    return bad("--input", "--input: rank " + std::to_string(step.stdin_rank()) + " is none");
+  }
+  if (const std::string_view directory = text_of(step.working_directory()); !directory.empty() && directory.front() != '/') {
+    return bad("--chdir", "working directory '" + std::string(directory) + "' is not absolute");
+  }
+  return std::nullopt;
+}
+
+[[nodiscard]] bool names_command(const Words* argv) { return count_of(argv) != 0 && argv->Get(0)->size() != 0; }
+
+// What runs, by kind.
+[[nodiscard]] std::optional<Complaint> find_kind_fault(const fb::JobSpec& spec, const SpecLimits& limits) {
+  const std::size_t script_bytes = count_of(spec.script());
+  switch (spec.kind()) {
+    case fb::TaskKind::Ranks:
+      if (!names_command(spec.argv())) {
+        return bad("command", "no command: write it after the options, as in 'muster submit -n 4 -- ./app'");
+      }
+      break;
+    case fb::TaskKind::Run:
+      if (spec.step() == nullptr || !names_command(spec.step()->argv())) {
+        return bad("command", "no command: write it after the options, as in 'muster run -n 4 -- ./app'");
+      }
+      break;
+    case fb::TaskKind::Batch:
+      if (script_bytes == 0) {
+        return bad("script", "the batch script is empty");
+      }
+      if (script_bytes > limits.script_bytes_max) {
+        return Complaint{Code::TooLarge, "script", "the batch script takes " + format_bytes_short(script_bytes) +
+                                                      "; at most " + format_bytes_short(limits.script_bytes_max) +
+                                                      " are taken: let it call another file"};
+      }
+      break;
+    case fb::TaskKind::Allocation: break;
+    default:
+      return Complaint{Code::Unsupported, "job", "jobs of kind " + std::to_string(static_cast<int>(spec.kind())) +
+                                                    " are of a later version"};
+  }
+  if (spec.kind() != fb::TaskKind::Batch && script_bytes != 0) {
+    return bad("script", "a script is for batch jobs only");
+  }
+  return std::nullopt;
+}
+
+[[nodiscard]] std::optional<Complaint> find_command_fault(const fb::JobSpec& spec, const SpecLimits& limits) {
+  if (auto fault = find_kind_fault(spec, limits)) {
+    return fault;
+  }
+  if (auto fault = find_words_fault(spec.argv(), spec.environment())) {
+    return fault;
+  }
+  if (auto fault = spec.step() == nullptr ? std::nullopt : find_step_fault(*spec.step(), limits)) {
+    return fault;
+  }
   const std::size_t bytes = bytes_of(spec.argv()) + bytes_of(spec.environment()) + size_of(spec.name()) +
                             size_of(spec.working_directory()) + size_of(spec.stdout_path()) +
-                            size_of(spec.stderr_path()) + size_of(spec.stdin_path()) + size_of(spec.comment());
+                            size_of(spec.stderr_path()) + size_of(spec.stdin_path()) + size_of(spec.comment()) +
+                            size_of(spec.submit_host()) + size_of(spec.partition()) + size_of(spec.account()) +
+                            size_of(spec.qos()) + size_of(spec.mail_type()) + size_of(spec.mail_user()) +
+                            (spec.step() == nullptr ? 0 : bytes_of(*spec.step()));
   if (bytes > limits.bytes_max) {
     return Complaint{Code::TooLarge, "job", "command, environment and paths take " + format_bytes_short(bytes) +
                                                "; at most " + format_bytes_short(limits.bytes_max) +
@@ -134,10 +228,10 @@ std::optional<Complaint> find_fault(const fb::JobSpec& spec, const SpecLimits& l
   // Nothing a user writes is ignored silently.
   if (spec.priority() != 0) return not_yet("--priority");
   if (size_of(spec.dependency()) != 0) return not_yet("--dependency");
-  if (size_of(spec.partition()) != 0) return not_yet("--partition");
   if (count_of(spec.node_list()) != 0) return not_yet("--nodelist");
   if (count_of(spec.exclude_nodes()) != 0) return not_yet("--exclude");
   if (count_of(spec.gres()) != 0) return not_yet("--gres");
+  if (size_of(spec.reservation()) != 0) return not_yet("--reservation");
   return std::nullopt;
 }
 
@@ -152,13 +246,42 @@ ArrayIndexes indexes_of(const fb::JobSpec& spec) {
   return ArrayIndexes(std::move(ranges));
 }
 
+namespace {
+
+// What step daemons want to know beyond the rest.
+void add_allocation(const TaskSpecInput& input, const fb::JobSpec& spec, fb::TaskSpecT& task) {
+  task.kind = spec.kind();
+  if (spec.step() != nullptr) {
+    task.step.reset(spec.step()->UnPack());
+  }
+  if (spec.script() != nullptr) {
+    task.script.assign(spec.script()->begin(), spec.script()->end());
+  }
+  task.endpoints = input.endpoints;
+  task.ranks_by_member = input.ranks;
+  task.ntasks_per_node = spec.ntasks_per_node();
+  task.memory_per_node_bytes = spec.memory_per_node_bytes();
+  task.memory_per_cpu_bytes = spec.memory_per_cpu_bytes();
+  task.submit_host = text_of(spec.submit_host());
+  task.partition = text_of(spec.partition());
+  task.account = text_of(spec.account());
+  task.qos = text_of(spec.qos());
+  task.cluster = input.cluster;
+  task.private_tmp = spec.private_tmp();
+  task.exclusive = spec.exclusive();
+}
+
+}  // namespace
+
 FrameBytes task_spec_bytes(const TaskSpecInput& input) {
   const fb::JobSpec& spec = spec_in(input.job.spec);
   fb::TaskSpecT task;
   task.job = input.job.job.value();
   task.name = text_of(spec.name());
-  for (const auto* arg : *spec.argv()) {
-    task.argv.emplace_back(text_of(arg));
+  if (spec.argv() != nullptr) {
+    for (const auto* arg : *spec.argv()) {
+      task.argv.emplace_back(text_of(arg));
+    }
   }
   if (spec.environment() != nullptr) {
     for (const auto* entry : *spec.environment()) {
@@ -175,7 +298,7 @@ FrameBytes task_spec_bytes(const TaskSpecInput& input) {
   task.stdin_path = text_of(spec.stdin_path());
   task.is_array = spec.array() != nullptr;
   task.stdout_path = text_of(spec.stdout_path());
-  if (task.stdout_path.empty()) {
+  if (task.stdout_path.empty() && spec.kind() != fb::TaskKind::Allocation) {
     task.stdout_path = task.is_array ? "muster-%A_%a.out" : "muster-%j.out";
   }
   task.stderr_path = text_of(spec.stderr_path());
@@ -194,6 +317,9 @@ FrameBytes task_spec_bytes(const TaskSpecInput& input) {
   task.token_hi = input.job.token_hi;
   task.token_lo = input.job.token_lo;
   task.enforce_memory = spec.memory_per_node_bytes() != 0 || spec.memory_per_cpu_bytes() != 0;
+  if (spec.kind() != fb::TaskKind::Ranks) {
+    add_allocation(input, spec, task);
+  }
   return pack_spec(task);
 }
 

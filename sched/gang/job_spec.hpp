@@ -23,6 +23,7 @@ struct SpecLimits {
   std::uint32_t array_elements_max = 10'000'000;
   std::uint32_t ntasks_max = 1'000'000;
   std::size_t bytes_max = 1U << 20U;   // of command, environment and paths together
+  std::size_t script_bytes_max = 4U << 20U;
 };
 
 // Nothing when the spec makes sense. Knows nothing of the cluster.
@@ -36,6 +37,9 @@ struct TaskSpecInput {
   const JobRecord& job;
   std::uint32_t try_number{1};
   std::vector<std::string> nodes;      // by member
+  std::vector<std::string> endpoints;  // by member; of their job conversations
+  std::vector<std::uint32_t> ranks;    // by member
+  std::string_view cluster;
   Duration default_time_limit{};
 };
 [[nodiscard]] FrameBytes task_spec_bytes(const TaskSpecInput& input);

@@ -206,7 +206,7 @@ class GangCore::Impl::Pass {
     }
     ++g_.live_total;
     g_.put_attempt(live.record);
-    if (pieces.size() == 1) {
+    if (pieces.size() == 1 && !job.allocation) {
       g_.lines.open(pack_attempt(job.id, element.try_number, 0, live.record.index),
                     line_kind(job.uid, job.shape.need(pieces.front().ranks, g_.memory_per_cpu)), live.record.nodes.front());
     }
@@ -246,7 +246,7 @@ class GangCore::Impl::Pass {
       return;
     }
     Job& job = *g_.queue.find(*first);
-    if (job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - g_.config.line_patience) {
+    if (job.allocation || job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - g_.config.line_patience) {
       return;
     }
     const Resources need = job.shape.need(job.shape.ntasks, g_.memory_per_cpu);
@@ -311,12 +311,21 @@ class GangCore::Impl::Pass {
   [[nodiscard]] std::uint16_t spec_of(const Job& job, std::uint32_t ordinal, const LiveTry& live, AcceptGroup& group) {
     const std::uint32_t try_number = job.try_of_user(ordinal, live.record.try_number);
     const auto [spec, fresh] =
-        group.spec_places.emplace(std::tuple(job.id, try_number, live.record.nodes),
+        group.spec_places.emplace(std::tuple(job.id, try_number, live.record.nodes,
+                                             job.allocation ? live.record.ranks : std::vector<std::uint32_t>{}),
                                   static_cast<std::uint16_t>(group.specs.size()));
     if (fresh) {
+      std::vector<std::string> endpoints;
+      for (std::size_t m = 0; job.allocation && m < live.record.nodes.size(); ++m) {
+        const client::NodeInfo* node = g_.link.node(live.record.nodes[m]);
+        endpoints.push_back(node == nullptr ? std::string() : node->endpoint);
+      }
       group.specs.push_back(task_spec_bytes({.job = job.record,
                                              .try_number = try_number,
                                              .nodes = live.record.nodes,
+                                             .endpoints = std::move(endpoints),
+                                             .ranks = live.record.ranks,
+                                             .cluster = g_.config.name,
                                              .default_time_limit = g_.config.default_time_limit}));
       group.bytes += group.specs.back().size();
     }

@@ -7,6 +7,7 @@ namespace muster::gang {
 namespace {
 
 constexpr std::uint32_t kRowsMax = 1000;   // of one page
+constexpr std::size_t kReportBytesMax = std::size_t{2} << 20U;
 
 [[nodiscard]] bool has_state(const Job& job, const flatbuffers::Vector<fb::JobState>& states) {
   const JobState state = state_of(job);
@@ -44,6 +45,7 @@ void GangCore::Impl::on_query(LinkId from, const Peer& peer, const fb::QueryJobs
       place += queue.find(key.job)->startable() > 0 ? 1U : 0U;
     }
   }
+  std::size_t report_bytes = kReportBytesMax;
   const auto add = [&](const Job& job) {
     ++list.total;
     if (job.id.value() <= query.after_job()) {
@@ -56,6 +58,7 @@ void GangCore::Impl::on_query(LinkId from, const Peer& peer, const fb::QueryJobs
     RowWish wish;
     wish.details = query.details();
     wish.private_parts = may_touch(peer, job);
+    wish.report_bytes = &report_bytes;
     wish.elements_first = query.elements_first();
     wish.elements_limit = query.elements_limit() == 0 ? 100 : query.elements_limit();
     if (const auto found = ahead.find(job.id); found != ahead.end()) {

@@ -6,6 +6,7 @@ namespace muster::gang {
 namespace {
 
 constexpr std::uint32_t kEntriesMax = 1'000'000;
+constexpr std::uint32_t kCancelledBit = 1U << 16U;  // of a member's state
 
 void put32(FrameBytes& out, std::uint32_t value) {
   for (unsigned shift = 0; shift < 32; shift += 8) {
@@ -96,7 +97,7 @@ FrameBytes pack_ends(const std::vector<MemberEnd>& ends) {
   put32(out, static_cast<std::uint32_t>(ends.size()));
   for (const MemberEnd& end : ends) {
     put32(out, end.member);
-    put32(out, static_cast<std::uint32_t>(end.state));
+    put32(out, static_cast<std::uint32_t>(end.state) | (end.cancelled ? kCancelledBit : 0U));
     put32(out, static_cast<std::uint32_t>(end.reason));
     put32(out, static_cast<std::uint32_t>(end.exit_code));
     put32(out, static_cast<std::uint32_t>(end.signal));
@@ -117,7 +118,9 @@ bool unpack_ends(const FrameBytes& bytes, std::vector<MemberEnd>& ends) {
   for (std::uint32_t i = 0; i < count && reader.good(); ++i) {
     MemberEnd end;
     end.member = reader.u32();
-    end.state = static_cast<TaskState>(reader.u32());
+    const std::uint32_t state = reader.u32();
+    end.state = static_cast<TaskState>(state & ~kCancelledBit);
+    end.cancelled = (state & kCancelledBit) != 0;
     end.reason = static_cast<TaskReason>(reader.u32());
     end.exit_code = static_cast<std::int32_t>(reader.u32());
     end.signal = static_cast<std::int32_t>(reader.u32());

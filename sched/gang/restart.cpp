@@ -45,7 +45,7 @@ void GangCore::Impl::load_job(const LoadedJob& loaded, Now now) {
         if (end.member < live.members.size()) {
           live.members[end.member].state = end.state;
         }
-        live.failing = live.failing || is_trouble(end);
+        live.failing = live.failing || is_trouble(end, job.allocation);
       }
       live.failing = live.failing || !live.our_reason.empty();
       job.elements.restore_running(*ordinal);

@@ -115,6 +115,10 @@ void GangCore::Impl::add_elements(const Job& job, const RowWish& wish, fb::JobRo
       element->nodes = record.nodes;
       element->memory_peak_bytes = record.memory_peak_bytes;
       element->cpu_time_us = record.cpu_time_us;
+      if (wish.private_parts && wish.report_bytes != nullptr && record.report.size() <= *wish.report_bytes) {
+        *wish.report_bytes -= record.report.size();
+        element->report.assign(record.report.begin(), record.report.end());
+      }
     };
     if (const auto live = job.live.find(ordinal); live != job.live.end()) {
       fill(live->second.record);

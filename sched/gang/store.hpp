@@ -49,8 +49,11 @@ struct MemberEnd {
   std::int32_t exit_code{};
   std::int32_t signal{};
   std::string text;
+  bool cancelled{};          // its step daemon says that the user ended it
   bool operator==(const MemberEnd&) const = default;
 };
+
+inline constexpr std::size_t kReportMax = 256 * 1024;
 
 // An attempt of one element: committed before its Accept leaves.
 struct AttemptRecord {
@@ -72,6 +75,7 @@ struct AttemptRecord {
   std::string cpus;
   bool cancelled{};                   // its user asked for its end
   bool requeued{};                    // ended, but its element is pending again with a later try
+  std::string report;                 // StepReport of the first member's step daemon; verified; at most kReportMax
   std::vector<MemberEnd> ends;        // in the order they ended; only of gangs, only while live
 };
 

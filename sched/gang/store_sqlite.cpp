@@ -12,7 +12,7 @@
 namespace muster::gang {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr int kApplicationId = 0x4d535452;  // "MSTR"
 
 constexpr const char* kSchema = R"(
@@ -27,6 +27,7 @@ constexpr const char* kSchema = R"(
     exit_code INTEGER NOT NULL, signal INTEGER NOT NULL, launched_ns INTEGER NOT NULL, started_ns INTEGER NOT NULL,
     ended_ns INTEGER NOT NULL, cpu_time_us INTEGER NOT NULL, memory_peak_bytes INTEGER NOT NULL,
     flags INTEGER NOT NULL, reason TEXT NOT NULL, cpus TEXT NOT NULL, places BLOB NOT NULL, ends BLOB,
+    report BLOB,
     PRIMARY KEY (job, idx, try)) WITHOUT ROWID;
   CREATE TABLE ended_elements (
     job INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, state INTEGER NOT NULL,
@@ -43,7 +44,7 @@ constexpr const char* kSql[kStatements] = {
     "BEGIN IMMEDIATE",
     "COMMIT",
     "INSERT INTO jobs VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,0,0)",
-    "INSERT OR REPLACE INTO attempts VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+    "INSERT OR REPLACE INTO attempts VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
     "UPDATE jobs SET held=?2 WHERE job=?1",
     "UPDATE jobs SET cancelled=1 WHERE job=?1",
     "INSERT INTO ended_elements VALUES (?1,?2,?3,?4,?5,?6)",
@@ -117,6 +118,10 @@ struct SqliteStore::Impl {
     }
     Use& add(const FrameBytes& bytes) {
       sqlite3_bind_blob64(statement_, ++at_, bytes.data(), bytes.size(), SQLITE_STATIC);
+      return *this;
+    }
+    Use& add_blob(const std::string& bytes) {
+      sqlite3_bind_blob64(statement_, ++at_, bytes.empty() ? nullptr : bytes.data(), bytes.size(), SQLITE_STATIC);
       return *this;
     }
     [[nodiscard]] int step() { return sqlite3_step(statement_); }
@@ -199,6 +204,11 @@ Status SqliteStore::Impl::prepare() {
     }
   } else if (application != kApplicationId) {
     return fail(Errc::malformed, "gang store " + path + ": is a SQLite file of something else; move it away");
+  } else if (version == 1) {
+    const std::string change = "ALTER TABLE attempts ADD COLUMN report BLOB; PRAGMA user_version=" + std::to_string(kSchemaVersion);
+    if (auto done = execute(change.c_str(), "adding what this version keeps"); !done) {
+      return done;
+    }
   } else if (version != kSchemaVersion) {
     return fail(Errc::unsupported, "gang store " + path + ": has version " + std::to_string(version) +
                                        ", this program knows version " + std::to_string(kSchemaVersion) +
@@ -256,7 +266,7 @@ Status SqliteStore::Impl::write(const op::PutAttempt& put) {
   use.add(a.job.value()).add(a.index).add(a.try_number).add(a.state).add(a.exit_code).add(a.signal);
   use.add(a.launched.ns()).add(a.started.ns()).add(a.ended.ns()).add(a.cpu_time_us).add(a.memory_peak_bytes);
   use.add(std::int64_t{a.cancelled ? 1 : 0} | std::int64_t{a.requeued ? 2 : 0}).add(a.reason).add(a.cpus);
-  use.add(places).add(ends);
+  use.add(places).add(ends).add_blob(a.report);
   return run(use, "writing an attempt");
 }
 
@@ -347,6 +357,7 @@ Status SqliteStore::Impl::load_parts(LoadedJob& job) {
     a.requeued = (attempts.integer(11) & 2) != 0;
     a.reason = attempts.text(12);
     a.cpus = attempts.text(13);
+    a.report = attempts.text(16);
     const bool good = unpack_places(attempts.bytes(14), a) && unpack_ends(attempts.bytes(15), a.ends);
     if (!good || a.nodes.empty() || a.state > JobState::Lost) {
       return fail(Errc::malformed, "gang store " + path + ": an attempt of " + name +

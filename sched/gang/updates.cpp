@@ -78,6 +78,7 @@ void GangCore::Impl::on_task_update(const client::TaskUpdate& update, Now now) {
   end.exit_code = update.exit_code;
   end.signal = update.signal;
   end.text = update.text;
+  take_report(*place, update, end);
   end_member(*place, end, &update, now);
 }
 
@@ -122,7 +123,7 @@ void GangCore::Impl::end_member(const Place& place, const MemberEnd& end, const 
     end_attempt(job, place.ordinal, now);
     return;
   }
-  if (is_trouble(end) && !live.failing) {
+  if (is_trouble(end, job.allocation) && !live.failing) {
     live.failing = true;
   }
   put_live(job, place.ordinal);
@@ -149,7 +150,8 @@ void GangCore::Impl::end_attempt(Job& job, std::uint32_t ordinal, Now now) {
                                  .nodes = record.nodes,
                                  .cancelled = record.cancelled || job.record.cancelled,
                                  .requeue = job.spec().requeue(),
-                                 .our_reason = live.our_reason});
+                                 .our_reason = live.our_reason,
+                                 .allocation = job.allocation});
   const bool tries_left = record.try_number < kTriesMax;
   record.state = verdict.state;
   record.reason = verdict.reason;
@@ -205,6 +207,7 @@ void GangCore::Impl::end_element(Job& job, std::uint32_t ordinal, const AttemptR
   }
   if (job.details.size() < Job::kDetailsKept) {
     job.details.emplace(ordinal, record);
+    keep_report(job, ordinal);
   }
 }
 
