@@ -188,7 +188,8 @@ void NodeCore::Impl::take_event(const event::Ended& event, Now now) {
   task->exit_code = event.exit_code;
   task->signal = event.signal;
   if (!event.text.empty()) {
-    task->text = event.text;
+    // Of a task that has run the text must say where: others of its gang have the same command.
+    task->text = (event.state == TaskState::finished ? "node " + config.name + ": " : std::string()) + event.text;
   }
   if (event.started != WallTime{}) {
     task->started = event.started;

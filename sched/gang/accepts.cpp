@@ -4,6 +4,11 @@
 #include "sched/gang/impl.hpp"
 
 namespace muster::gang {
+namespace {
+
+constexpr Duration kFailingGraceMax = Duration::from_seconds(2);
+
+}  // namespace
 
 void GangCore::Impl::on_registered(Epoch epoch, Now now) {
   record_epoch(epoch);
@@ -113,6 +118,9 @@ void GangCore::Impl::send_kill(const OutKill& kill) {
   }
   client::MasterLink::KillOptions options;
   options.grace = Duration::from_ms(place->job->spec().kill_grace_ms());
+  if (place->job->allocation && place->live->failing && !place->live->record.cancelled) {
+    options.grace = std::min(options.grace, kFailingGraceMax);  // what it has left makes no sense any more
+  }
   options.only_signal = kill.only_signal;
   options.boot = place->live->record.boots[place->member];
   if (kill.signal != 0) {

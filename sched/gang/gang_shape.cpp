@@ -21,7 +21,7 @@ constexpr Bytes kMebibyte = Bytes{1} << 20U;
 }  // namespace
 
 Bytes GangShape::memory_per_rank(Bytes default_per_cpu) const {
-  if (memory_per_node_bytes != 0) {
+  if (memory_per_node_bytes != 0 || takes_whole_memory()) {
     return 0;
   }
   if (memory_per_cpu_bytes != 0) {
@@ -43,7 +43,22 @@ Resources GangShape::need(std::uint32_t ranks, Bytes default_per_cpu) const {
   return need;
 }
 
-std::uint32_t GangShape::ranks_in(const Resources& room, Bytes default_per_cpu) const {
+Resources GangShape::need_on(const Resources& whole, std::uint32_t ranks, Bytes default_per_cpu) const {
+  Resources need = this->need(ranks, default_per_cpu);
+  if (exclusive) {
+    need.cpus_milli = std::max(need.cpus_milli, whole.cpus_milli);
+  }
+  if (takes_whole_memory()) {
+    need.memory_bytes = whole.memory_bytes;
+  }
+  return need;
+}
+
+std::uint32_t GangShape::ranks_in(const Resources& room, Bytes default_per_cpu, const Resources& whole) const {
+  if ((exclusive && room.cpus_milli < whole.cpus_milli) ||
+      (takes_whole_memory() && room.memory_bytes < whole.memory_bytes)) {
+    return 0;
+  }
   if (memory_per_node_bytes > room.memory_bytes || disk_per_node_bytes > room.disk_bytes) {
     return 0;
   }
@@ -71,6 +86,8 @@ GangShape shape_of(const fb::JobSpec& spec) {
   shape.memory_per_node_bytes = spec.memory_per_node_bytes();
   shape.memory_per_cpu_bytes = spec.memory_per_node_bytes() == 0 ? spec.memory_per_cpu_bytes() : 0;
   shape.disk_per_node_bytes = spec.disk_per_node_bytes();
+  shape.exclusive = spec.exclusive();
+  shape.all_memory = spec.all_memory();
   return shape;
 }
 

@@ -223,6 +223,8 @@ struct GangCore::Impl final : client::Framework {
 
   // wants.cpp
   void update_wants(Now now);
+  void add_whole_wants(const Job& job, std::uint64_t elements, std::vector<Room>& offered,
+                       std::vector<client::Want>& wanted) const;
   void note_offered(const client::Offer& offer);
 
   // accepts.cpp

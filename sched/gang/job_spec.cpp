@@ -182,7 +182,7 @@ using Words = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
                                         std::to_string(spec.ntasks_per_node()) + " ranks each can't hold " +
                                         std::to_string(spec.ntasks()));
   }
-  if (spec.memory_per_node_bytes() != 0 && spec.memory_per_cpu_bytes() != 0) {
+  if ((spec.memory_per_node_bytes() != 0 || spec.all_memory()) && spec.memory_per_cpu_bytes() != 0) {
     return bad("--mem", "--mem and --mem-per-cpu: give one of them");
   }
   return std::nullopt;

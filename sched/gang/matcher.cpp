@@ -57,7 +57,7 @@ std::optional<std::vector<Piece>> match(const GangShape& shape, Bytes default_pe
     if (!rooms[i].usable) {
       continue;
     }
-    const std::uint32_t holds = shape.ranks_in(rooms[i].left, default_per_cpu);
+    const std::uint32_t holds = shape.ranks_in(rooms[i].left, default_per_cpu, rooms[i].capacity());
     if (holds == 0) {
       continue;
     }

@@ -20,6 +20,8 @@ struct Room {
   NodeIndex node;
   Resources left;
   bool usable{true};
+  Resources whole{};       // the node's capacity; zero: `left` is all of it
+  [[nodiscard]] const Resources& capacity() const { return whole.is_zero() ? left : whole; }
 };
 
 struct Piece {

@@ -21,7 +21,8 @@ class GangCore::Impl::Pass {
   Pass(Impl& gang, Now now) : g_(gang), now_(now) {
     for (const auto& [node, offers] : g_.pool.nodes()) {
       const auto index = static_cast<std::uint32_t>(rooms_.size());
-      rooms_.push_back({node, offers.total, g_.usable(node)});
+      const client::NodeInfo* info = g_.link.node(node);
+      rooms_.push_back({node, offers.total, g_.usable(node), info == nullptr ? Resources{} : info->capacity});
       leader_.push_back(index);
     }
     tallies_.resize(rooms_.size());
@@ -95,6 +96,12 @@ class GangCore::Impl::Pass {
     std::size_t bytes{};
     std::set<SpecKey> specs;
   };
+
+  [[nodiscard]] Resources need_in(const Room& room, const Job& job, const Piece& piece) const {
+    return job.shape.need_on(room.whole, piece.ranks, g_.memory_per_cpu);
+  }
+  // Those behind it take exactly what it has, on whichever node.
+  [[nodiscard]] static bool may_have_followers(const Job& job) { return !job.allocation && !job.shape.takes_whole(); }
 
   [[nodiscard]] bool any_room() const {
     return std::any_of(rooms_.begin(), rooms_.end(), [](const Room& room) { return room.left.cpus_milli > 0; });
@@ -198,7 +205,7 @@ class GangCore::Impl::Pass {
     live.members.resize(pieces.size());
     live.cpus.resize(pieces.size());
     for (const Piece& piece : pieces) {
-      rooms_[piece.room].left -= job.shape.need(piece.ranks, g_.memory_per_cpu);
+      rooms_[piece.room].left -= need_in(rooms_[piece.room], job, piece);
       const client::NodeInfo& node = *g_.link.node(rooms_[piece.room].node);
       live.record.nodes.push_back(node.name);
       live.record.boots.push_back(node.boot);
@@ -206,7 +213,7 @@ class GangCore::Impl::Pass {
     }
     ++g_.live_total;
     g_.put_attempt(live.record);
-    if (pieces.size() == 1 && !job.allocation) {
+    if (pieces.size() == 1 && may_have_followers(job)) {
       g_.lines.open(pack_attempt(job.id, element.try_number, 0, live.record.index),
                     line_kind(job.uid, job.shape.need(pieces.front().ranks, g_.memory_per_cpu)), live.record.nodes.front());
     }
@@ -246,7 +253,7 @@ class GangCore::Impl::Pass {
       return;
     }
     Job& job = *g_.queue.find(*first);
-    if (job.allocation || job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - g_.config.line_patience) {
+    if (!may_have_followers(job) || job.shape.nodes_max != 1 || job.throttle() < job.elements.size() || job.asked_at > now_.mono - g_.config.line_patience) {
       return;
     }
     const Resources need = job.shape.need(job.shape.ntasks, g_.memory_per_cpu);
@@ -378,7 +385,7 @@ class GangCore::Impl::Pass {
            .gang = gang,
            .member = m,
            .spec = spec,
-           .resources = job.shape.need(piece.ranks, g_.memory_per_cpu),
+           .resources = need_in(rooms_[piece.room], job, piece),
            .after = {}});
       first_rank += piece.ranks;
     }
@@ -423,7 +430,8 @@ void GangCore::Impl::decline_leftovers(std::span<const GangShape> waiting, Now n
       continue;
     }
     const bool of_use = usable(node) && std::any_of(waiting.begin(), waiting.end(), [&](const GangShape& shape) {
-      return shape.ranks_in(open.total, memory_per_cpu) > 0;
+      const client::NodeInfo* info = link.node(node);
+      return shape.ranks_in(open.total, memory_per_cpu, info == nullptr ? open.total : info->capacity) > 0;
     });
     if (!of_use) {
       for (const client::Offer& offer : open.offers) {

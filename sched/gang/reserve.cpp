@@ -41,7 +41,7 @@ void GangCore::Impl::update_reservation(const Job* first_waiting, Now now) {
   made.job = first_waiting->id;
   made.renew_at = now.mono;
   for (const Piece& piece : *pieces) {
-    made.needs.emplace(rooms[piece.room].node, first_waiting->shape.need(piece.ranks, memory_per_cpu));
+    made.needs.emplace(rooms[piece.room].node, first_waiting->shape.need_on(rooms[piece.room].left, piece.ranks, memory_per_cpu));
   }
   reservation = std::move(made);
   wants_due = true;

@@ -22,6 +22,9 @@ constexpr std::uint32_t kElementsMax = 10'000;   // of one row
   if (all.gpus != 0) {
     text += ", " + plural(all.gpus, "gpu");
   }
+  if (shape.takes_whole()) {
+    text += shape.exclusive ? ", no other job beside it" : ", all memory of its nodes";
+  }
   if (shape.nodes_min > 1) {
     text += " on " + plural(shape.nodes_min, "node");
   }

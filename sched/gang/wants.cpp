@@ -58,7 +58,48 @@ void add_missing(std::vector<client::Want>& wants, NodeIndex node, const Resourc
   wants.push_back({rest, 1, false, {node}});
 }
 
+// Nodes of one size.
+struct NodeClass {
+  Resources capacity;
+  std::vector<NodeIndex> nodes;
+};
+
 }  // namespace
+
+// For elements that take nodes whole: nodes of each size that holds them, and of which nothing else is taken. What is
+// offered already is left out; with nodes of one size that is update_wants' to do.
+void GangCore::Impl::add_whole_wants(const Job& job, std::uint64_t elements, std::vector<Room>& offered,
+                                     std::vector<client::Want>& wanted) const {
+  std::vector<NodeClass> classes;
+  for (const Room& room : capacities) {
+    if (!usable(room.node) || job.shape.ranks_in(room.left, memory_per_cpu) == 0) {
+      continue;
+    }
+    auto known = std::find_if(classes.begin(), classes.end(), [&](const NodeClass& c) { return c.capacity == room.left; });
+    if (known == classes.end()) {
+      known = classes.insert(classes.end(), NodeClass{room.left, {}});
+    }
+    known->nodes.push_back(room.node);
+  }
+  for (NodeClass& one : classes) {
+    const std::uint32_t ranks = job.shape.ranks_in(one.capacity, memory_per_cpu);
+    const std::uint64_t each = std::max(job.shape.nodes_min, (job.shape.ntasks + ranks - 1) / ranks);
+    std::uint64_t count = std::min<std::uint64_t>(one.nodes.size(), elements * each);
+    client::Want want;
+    want.shape = job.shape.need_on(one.capacity, 1, memory_per_cpu);
+    if (classes.size() > 1) {
+      want.nodes = std::move(one.nodes);
+      for (Room& offer : offered) {
+        if (count > 0 && want.shape.fits_in(offer.left) &&
+            std::find(want.nodes.begin(), want.nodes.end(), offer.node) != want.nodes.end()) {
+          offer.left -= want.shape;
+          --count;
+        }
+      }
+    }
+    add_want(wanted, std::move(want), count);
+  }
+}
 
 void GangCore::Impl::update_wants(Now now) {
   if (!link.connected() || !inventory_known) {
@@ -106,7 +147,9 @@ void GangCore::Impl::update_wants(Now now) {
     const std::uint64_t cpus_wanted = elements * job.shape.ntasks * job.shape.cpus_per_task_milli;
     client::Want want;
     std::uint64_t count = 0;
-    if (job.shape.nodes_max == 1) {
+    if (job.shape.takes_whole()) {
+      add_whole_wants(job, elements, left, desired);
+    } else if (job.shape.nodes_max == 1) {
       want.shape = job.shape.need(job.shape.ntasks, memory_per_cpu);
       count = elements;
     } else {

@@ -45,6 +45,8 @@ class ScriptedMaster {
     std::uint32_t first_rank{};
     FrameBytes spec;
     AttemptId after;                  // while queued
+    std::string text;                 // of its next update
+    std::vector<std::uint8_t> report;
   };
 
   explicit ScriptedMaster(std::vector<Node> nodes);

@@ -316,6 +316,8 @@ void ScriptedMaster::update(const AttemptId& id, bool masters_word) {
   fb::UpdateT body;
   auto detail = std::make_unique<fb::UpdateDetailT>();
   detail->cpus = "0-" + std::to_string(task.ranks - 1);
+  detail->text = task.text;
+  detail->report = task.report;
   body.details.push_back(std::move(detail));
   body.entries.emplace_back(to_fb(id), masters_word ? 0 : task.seq, task.state == TaskState::launching ? 0 : 1'000'000'000,
                             is_terminal(task.state) ? 2'000'000'000 : 0, task.node, task.exit_code, 0, 1,

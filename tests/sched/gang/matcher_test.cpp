@@ -117,6 +117,61 @@ TEST_CASE("the judge names the first cause, not its consequences", "[gang]") {
   CHECK(verdict.state == JobState::Completed);
 }
 
+TEST_CASE("the judge of an allocation believes its step daemons, in their words", "[gang]") {
+  // Goal: what happened first is the reason. Method: ends in the order they came, one row for each way to end.
+  const std::vector<std::string> nodes{"n1", "n2", "n3"};
+  const MemberEnd fine{0, TaskState::finished, TaskReason::none, 0, 0, ""};
+  const MemberEnd crashed{1, TaskState::finished, TaskReason::none, 139, 11, "rank 5 on n2 was killed by signal 11"};
+  const MemberEnd killed{2, TaskState::killed, TaskReason::kill_requested, 143, 15, ""};
+  const MemberEnd silent{1, TaskState::finished, TaskReason::none, 3, 0, ""};
+  const MemberEnd missed{0, TaskState::finished, TaskReason::none, 1, 0, "n3 does not answer any more"};
+  const MemberEnd lost{2, TaskState::lost, TaskReason::node_lost, 0, 0, ""};
+  MemberEnd ended_by_user{0, TaskState::finished, TaskReason::none, 130, 0, ""};
+  ended_by_user.cancelled = true;
+  struct Row { std::vector<MemberEnd> ends; JobState state; std::string reason; int exit_code; bool again; };
+  for (const Row& row : {Row{{fine, fine}, JobState::Completed, "", 0, false},
+                         Row{{crashed, killed, killed}, JobState::Failed, crashed.text, 139, false},
+                         Row{{killed, crashed}, JobState::Failed, crashed.text, 139, false},
+                         Row{{silent, killed}, JobState::Failed, "n2: exit code 3", 3, false},
+                         Row{{missed, lost}, JobState::NodeFail, "n3: node lost", 0, true},
+                         Row{{lost, missed}, JobState::NodeFail, "n3: node lost", 0, true},
+                         Row{{killed, ended_by_user}, JobState::Cancelled, "cancelled by its user", 130, false}}) {
+    const Verdict verdict = judge({.ends = row.ends, .nodes = nodes, .cancelled = false, .requeue = true, .our_reason = "", .allocation = true});
+    CHECK(verdict.state == row.state);
+    CHECK(verdict.reason == row.reason);
+    CHECK(verdict.exit_code == row.exit_code);
+    CHECK(verdict.again == row.again);
+  }
+  CHECK(is_trouble(silent, true));
+  CHECK_FALSE(is_trouble(silent, false));
+}
+
+TEST_CASE("whole nodes and all their memory are counted by the node", "[gang]") {
+  const Resources whole = *parse_resources("cpus=8;mem=16G");
+  std::vector<Room> rooms{{NodeIndex(0), *parse_resources("cpus=7;mem=16G"), true, whole},
+                          {NodeIndex(1), whole, true, whole},
+                          {NodeIndex(2), *parse_resources("cpus=4;mem=8G"), true, *parse_resources("cpus=4;mem=8G")}};
+  GangShape shape;
+  shape.ntasks = shape.nodes_max = 2;
+  shape.exclusive = true;
+  CHECK(*match(shape, 0, rooms) == std::vector<Piece>{{1, 2}});
+  CHECK(shape.need_on(whole, 2, 0) == whole);
+  shape.memory_per_cpu_bytes = Bytes{1} << 30U;
+  CHECK(shape.need_on(whole, 2, 0) == *parse_resources("cpus=8;mem=2G"));
+  shape = GangShape{};
+  shape.ntasks = 10;
+  shape.nodes_max = 2;
+  shape.exclusive = true;
+  CHECK(*match(shape, 0, rooms) == std::vector<Piece>{{1, 8}, {2, 2}});
+  shape.exclusive = false;
+  shape.all_memory = true;
+  shape.ntasks = 3;
+  CHECK(*match(shape, 0, rooms) == std::vector<Piece>{{0, 3}});
+  CHECK(shape.need_on(whole, 3, 0) == *parse_resources("cpus=3;mem=16G"));
+  rooms[0].left = *parse_resources("cpus=7;mem=15G");
+  CHECK(*match(shape, 0, rooms) == std::vector<Piece>{{1, 3}});
+}
+
 TEST_CASE("tokens differ by job and seed", "[gang]") {
   CHECK(job_token(1, JobId(1)) != job_token(1, JobId(2)));
   CHECK(job_token(1, JobId(1)) != job_token(2, JobId(1)));

@@ -73,6 +73,7 @@ TEST_CASE("what is committed reads back equal", "[gang][store]") {
     SqliteStore store = open(folder);
     AttemptRecord running = attempt_record(1, 0, 2);
     running.ends = {{1, TaskState::lost, TaskReason::node_lost, -1, 9, "gone; \"quoted\""}};
+    running.ends.push_back({0, TaskState::finished, TaskReason::none, 1, 0, "by its user", true});
     running.cancelled = true;
     AttemptRecord ended = attempt_record(1, 0, 1);
     ended.state = JobState::NodeFail;
@@ -81,6 +82,7 @@ TEST_CASE("what is committed reads back equal", "[gang][store]") {
     ended.exit_code = -3;
     ended.signal = 15;
     ended.cpus = "0-3;4";
+    ended.report = std::string("\0a report", 9);
     ended.cpu_time_us = 1ULL << 60U;
     ended.memory_peak_bytes = ~0ULL;
     StoreBatch batch{1, {}};
@@ -114,7 +116,10 @@ TEST_CASE("what is committed reads back equal", "[gang][store]") {
   CHECK(live.attempts[0].exit_code == -3);
   CHECK(live.attempts[0].memory_peak_bytes == ~0ULL);
   CHECK(live.attempts[1].cancelled);
-  REQUIRE(live.attempts[1].ends.size() == 1);
+  CHECK(live.attempts[0].report == std::string("\0a report", 9));
+  CHECK(live.attempts[1].report.empty());
+  REQUIRE(live.attempts[1].ends.size() == 2);
+  CHECK(live.attempts[1].ends[1].cancelled);
   CHECK(live.attempts[1].ends[0] == MemberEnd{1, TaskState::lost, TaskReason::node_lost, -1, 9, "gone; \"quoted\""});
   CHECK(live.attempts[1].nodes == attempt_record(1, 0, 1).nodes);
   CHECK(live.attempts[1].ranks == std::vector<std::uint32_t>{2, 1});
@@ -123,6 +128,31 @@ TEST_CASE("what is committed reads back equal", "[gang][store]") {
   REQUIRE(state->jobs[0].ended_elements.size() == 1);
   CHECK(state->jobs[0].ended_elements[0].last == 90);
   CHECK(store.load(1)->jobs.size() == 2);  // only the one that ended last
+}
+
+// Goal: an upgraded gang goes on with the store of the version before. Method: take away what this version has added.
+TEST_CASE("a store of the version before is carried on", "[gang][store]") {
+  Folder folder;
+  {
+    SqliteStore store = open(folder);
+    StoreBatch batch{1, {op::PutJob{job_record(1)}, op::PutAttempt{attempt_record(1, 0, 1)}}};
+    REQUIRE(store.commit(batch).has_value());
+  }
+  const std::string change = "sqlite3 '" + folder.db() + "' 'ALTER TABLE attempts DROP COLUMN report; PRAGMA user_version=1'";
+  if (std::system("command -v sqlite3 >/dev/null") != 0) {
+    WARN("sqlite3 is not installed: not tried");
+    return;
+  }
+  REQUIRE(std::system(change.c_str()) == 0);
+  SqliteStore store = open(folder);
+  AttemptRecord ended = attempt_record(1, 0, 1);
+  ended.report = "kept";
+  REQUIRE(store.commit(StoreBatch{2, {op::PutAttempt{ended}, op::PutAttempt{attempt_record(1, 0, 2)}}}).has_value());
+  const auto state = store.load(10);
+  REQUIRE(state.has_value());
+  REQUIRE(state->jobs[0].attempts.size() == 2);
+  CHECK(state->jobs[0].attempts[0].report == "kept");
+  CHECK(state->jobs[0].attempts[0].nodes == ended.nodes);
 }
 
 TEST_CASE("a second gang on the same store is refused", "[gang][store]") {
