@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -16,11 +17,18 @@
 namespace muster::node {
 namespace {
 
-// What libpmix reads from our environment at its start.
-constexpr std::pair<const char*, const char*> kLibraryEnvironment[] = {
-    {"PMIX_MCA_gds", "hash"},     // the shared-memory stores print lock errors when a root's server meets a user's ranks
+struct Variable {
+  const char* name{};
+  const char* value{};
+};
+// What libpmix reads from our environment.
+constexpr Variable kLibraryEnvironment[] = {
+    {"PMIX_MCA_gds", "hash"},  // the shared-memory stores print lock errors when a root's server meets a user's ranks
     {"PMIX_MCA_psec", "native"},
 };
+// While it starts. Most of that time it would explore the machine, with all of hwloc's plugins (OpenCL, X displays, PCI
+// names), for questions that no rank of ours asks it: Open MPI's ranks look for themselves.
+constexpr Variable kStartEnvironment[] = {{"HWLOC_SYNTHETIC", "pu:1"}, {"HWLOC_PLUGINS_PATH", "/dev/null"}};
 // Open MPI's ranks: without it each of them becomes a job of size 1 and reports success.
 constexpr const char* kNotByOrte = "OMPI_MCA_schizo=^orte";
 
@@ -309,7 +317,16 @@ Status warm_pmix(const PmixOptions& options) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pmix_server_module_t module = pmix_callbacks();
+  std::vector<std::pair<const char*, std::optional<std::string>>> restored;
+  for (const auto& [name, value] : kStartEnvironment) {
+    const char* old = ::getenv(name);
+    restored.emplace_back(name, old == nullptr ? std::nullopt : std::optional<std::string>(old));
+    ::setenv(name, value, 1);
+  }
   const pmix_status_t status = PMIx_server_init(&module, infos.data(), infos.size());
+  for (const auto& [name, old] : restored) {
+    old ? ::setenv(name, old->c_str(), 1) : ::unsetenv(name);
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!succeeded(status)) {
     return fail_pmix("PMIx_server_init in " + options.directory, status);

@@ -13,7 +13,8 @@ struct PmixOptions {
   std::string directory;  // for libpmix's files; must exist, the server leaves nothing in it
 };
 
-// What costs time: opens libpmix, once per process. May be called ahead of the first job.
+// What costs time (milliseconds): opens libpmix, once per process. May be called ahead of the first job. Changes the
+// environment for a moment, so no other thread may read it then; and hwloc's plugins are not found by this process afterwards.
 [[nodiscard]] Status warm_pmix(const PmixOptions& options);
 
 // Warms libpmix if nobody has. The options of the first call count. `conflict` while another server of this process lives.
