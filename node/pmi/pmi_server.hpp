@@ -25,6 +25,7 @@ struct PmiStep {
   std::uint32_t here{};                           // place of this node in `nodes`
   std::uint32_t ntasks{};
   std::string directory;                          // of the task; files may be made in it
+  bool crowded{};                                 // more ranks than cpus, or cpus that others use too: who waits shall yield
 };
 
 // What the process of a rank needs. Descriptors stay the server's: it closes its copies at on_rank_started.

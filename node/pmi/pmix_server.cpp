@@ -31,6 +31,9 @@ constexpr Variable kLibraryEnvironment[] = {
 constexpr Variable kStartEnvironment[] = {{"HWLOC_SYNTHETIC", "pu:1"}, {"HWLOC_PLUGINS_PATH", "/dev/null"}};
 // Open MPI's ranks: without it each of them becomes a job of size 1 and reports success.
 constexpr const char* kNotByOrte = "OMPI_MCA_schizo=^orte";
+// What mpirun tells them too. They wait for messages by looking again and again: without a yield in between, four ranks
+// on two cpus need 40 times as long. A user's own mpi_yield_when_idle stands above it.
+constexpr const char* kCrowded = "OMPI_MCA_mpi_oversubscribe=1";
 
 // Only the step daemon's thread changes these.
 bool library_open = false;
@@ -146,7 +149,7 @@ class PmixServer final : public PmiServer {
     }
     const auto& here = step.ranks[step.here];
     Step& place = steps_[step.step];
-    place = {step.name, step.uid, step.gid, {here.begin(), here.end()}, {}};
+    place = {step.name, step.uid, step.gid, {here.begin(), here.end()}, {}, step.crowded};
     auto memory = make_memory_place(step.name, step.directory);
     if (!memory) {
       end_step(step.step);
@@ -190,6 +193,9 @@ class PmixServer final : public PmiServer {
       return fail_pmix("PMIx_server_setup_fork", status);
     }
     prepared.environment.emplace_back(kNotByOrte);
+    if (place.crowded) {
+      prepared.environment.emplace_back(kCrowded);
+    }
     prepared.environment.insert(prepared.environment.end(), place.memory.environment.begin(),
                                 place.memory.environment.end());
     return prepared;
@@ -288,6 +294,7 @@ class PmixServer final : public PmiServer {
     std::uint32_t gid{};
     std::set<std::uint32_t> ranks;  // of this node
     MemoryPlace memory;
+    bool crowded{};
   };
   std::map<std::uint32_t, Step> steps_;
 };

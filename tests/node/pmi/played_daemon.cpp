@@ -105,6 +105,7 @@ class PlayedDaemon {
     step.here = json.at("here");
     step.ntasks = json.at("ntasks");
     step.directory = directory_;
+    step.crowded = true;  // tests share their cpus with other tests
     std::vector<PmiServer*> servers;
     for (const auto& [name, kind] : {std::pair{"pmix", PmiKind::pmix}, std::pair{"pmi1", PmiKind::pmi1}}) {
       if (!json.at(name).get<bool>()) {
