@@ -100,15 +100,19 @@ FrameBytes FakeNodes::answer_user(const fb::Frame& frame) const {
   }
   Refusal refusal;
   refusal.code = fb::RefusedCode::Unsupported;
-  const fb::ReadLog* read = frame.body_as_ReadLog();
-  if (read == nullptr) {
+  const auto about = [&](const auto& question) {
+    refusal.request = question.request();
+    refusal.subject = "job " + std::to_string(question.job());
+    refusal.text = "node " + std::string(text_of(question.node())) + " is simulated: it executes nothing, so " + refusal.subject +
+                   " has no output there; for real processes start a cluster with `muster up --nodes`";
+  };
+  if (const auto* read = frame.body_as_ReadLog()) {
+    about(*read);
+  } else if (const auto* find = frame.body_as_FindStepd()) {
+    about(*find);
+  } else {
     refusal.subject = fb::EnumNameBody(frame.body_type());
     refusal.text = "the nodes of this cluster are simulated: nothing runs on them, and nobody can talk to it";
-  } else {
-    refusal.request = read->request();
-    refusal.subject = "job " + std::to_string(read->job());
-    refusal.text = "node " + std::string(text_of(read->node())) + " is simulated: it executes nothing, so " + refusal.subject +
-                   " has no output there; for real processes start a cluster with `muster up --nodes`";
   }
   return refused_frame({}, refusal);
 }

@@ -56,6 +56,7 @@ class Catalogue {
 };
 
 void add_job_subcommands(Catalogue& catalogue);      // submit, run
+void add_step_subcommands(Catalogue& catalogue);     // alloc, attach, exec
 void add_queue_subcommands(Catalogue& catalogue);    // queue, job, wait, cancel, hold, release, logs
 void add_cluster_subcommands(Catalogue& catalogue);  // up, down, status, nodes, …
 void add_bench_subcommand(Catalogue& catalogue);

@@ -157,6 +157,7 @@ tl::expected<Parsed, Stop> parse_subcommand(Catalogue& catalogue, Subcommand& su
 
 void fill(Catalogue& catalogue) {
   add_job_subcommands(catalogue);
+  add_step_subcommands(catalogue);
   add_queue_subcommands(catalogue);
   add_cluster_subcommands(catalogue);
   add_bench_subcommand(catalogue);

@@ -49,8 +49,37 @@ struct JobOptions {
   std::optional<std::string> array;
   std::optional<std::string> comment;
   std::optional<std::string> key;
+  std::optional<std::string> gpus_per_node;
+  std::optional<std::string> gpus;             // of all tasks
+  std::optional<std::string> gres;
+  std::optional<std::string> exclusive;        // "", "user"
+  std::optional<std::string> distribution;
+  std::optional<std::string> cpu_bind;
+  std::optional<std::string> mem_bind;
+  std::optional<std::string> hint;
+  std::optional<std::string> threads_per_core;
+  std::optional<std::string> ntasks_per_socket;
+  std::optional<std::string> mpi;
+  std::optional<std::string> nodelist;         // of a step
+  std::optional<std::string> kill_on_bad_exit; // "", "0", "1"
+  std::optional<std::string> kill_wait;
+  std::optional<std::string> wait_after_first; // run's --wait
+  std::optional<std::string> partition;
+  std::optional<std::string> account;
+  std::optional<std::string> qos;
+  std::optional<std::string> reservation;
+  std::optional<std::string> mail_type;
+  std::optional<std::string> mail_user;
   bool requeue{};
+  bool no_requeue{};
   bool hold{};
+  bool private_tmp{};
+  bool overlap{};
+  bool report_bindings{};
+  bool label{};
+  bool pty{};
+  bool wait{};                                 // a script's --wait
+  std::vector<std::string> ignored;            // names of options that have no meaning here
   std::vector<std::string> command;
 };
 
@@ -62,6 +91,22 @@ struct SubmitCommand {
 struct RunCommand {
   JobOptions job;
   bool quiet{};
+};
+// An allocation for a shell, or for job.command.
+struct AllocCommand {
+  JobOptions job;
+  bool quiet{};
+};
+struct AttachCommand {
+  JobName job;
+  std::optional<std::uint32_t> step;        // absent: the newest
+  bool label{};
+  bool input{};
+};
+// One command line on a node of the allocation, as a remote shell would run it.
+struct ExecCommand {
+  std::string node;
+  std::vector<std::string> command;
 };
 struct QueueCommand {
   std::vector<JobName> jobs;
@@ -132,7 +177,7 @@ struct BenchCommand {
 struct ConfigCommand {};
 struct VersionCommand {};
 
-using Command = std::variant<SubmitCommand, RunCommand, QueueCommand, JobCommand, WaitCommand, CancelCommand, HoldCommand,
+using Command = std::variant<SubmitCommand, RunCommand, AllocCommand, AttachCommand, ExecCommand, QueueCommand, JobCommand, WaitCommand, CancelCommand, HoldCommand,
                              LogsCommand, ListCommand, DrainCommand, BenchCommand, UpCommand, DownCommand, ConfigCommand,
                              VersionCommand>;
 

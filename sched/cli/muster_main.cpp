@@ -4,6 +4,7 @@
 
 #include "sched/cli/actions.hpp"
 #include "sched/cli/session.hpp"
+#include "sched/cli/step_link.hpp"
 
 namespace muster::cli {
 namespace {
@@ -18,6 +19,19 @@ int act(const CommonOptions& common, const Command& command) {
   if (const auto* wanted = std::get_if<DownCommand>(&command)) {
     return down(common, *wanted);
   }
+  if (const auto* wanted = std::get_if<ExecCommand>(&command)) {
+    return exec(common, *wanted);
+  }
+  if (const auto* wanted = std::get_if<RunCommand>(&command); wanted != nullptr && !common.dir) {
+    auto place = place_from_environment();
+    if (!place) {
+      return complain(place.error());
+    }
+    if (*place) {
+      Context context;
+      return run_in_allocation(context, **place, *wanted);
+    }
+  }
   auto session = Session::open(common);
   if (!session) {
     return complain(session.error());
@@ -26,6 +40,9 @@ int act(const CommonOptions& common, const Command& command) {
     Session& session;
     int operator()(const SubmitCommand& c) const { return submit(session, c); }
     int operator()(const RunCommand& c) const { return run(session, c); }
+    int operator()(const AllocCommand& c) const { return alloc(session, c); }
+    int operator()(const AttachCommand& c) const { return attach(session, c); }
+    int operator()(const ExecCommand&) const { return kUsage; }
     int operator()(const QueueCommand& c) const { return queue(session, c); }
     int operator()(const JobCommand& c) const { return show_jobs(session, c); }
     int operator()(const WaitCommand& c) const { return wait(session, c); }

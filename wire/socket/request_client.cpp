@@ -137,6 +137,15 @@ std::uint64_t request_number(const fb::Frame& frame) {
     case fb::Body::OperatorDone: return frame.body_as_OperatorDone()->request();
     case fb::Body::ReadLog: return frame.body_as_ReadLog()->request();
     case fb::Body::LogChunk: return frame.body_as_LogChunk()->request();
+    case fb::Body::FindStepd: return frame.body_as_FindStepd()->request();
+    case fb::Body::StepdPlace: return frame.body_as_StepdPlace()->request();
+    case fb::Body::StartStep: return frame.body_as_StartStep()->request();
+    case fb::Body::StepStarted: return frame.body_as_StepStarted()->request();
+    case fb::Body::AttachStep: return frame.body_as_AttachStep()->request();
+    case fb::Body::SignalStep: return frame.body_as_SignalStep()->request();
+    case fb::Body::FinishJob: return frame.body_as_FinishJob()->request();
+    case fb::Body::QuerySteps: return frame.body_as_QuerySteps()->request();
+    case fb::Body::StepList: return frame.body_as_StepList()->request();
     default: return 0;
   }
 }

@@ -1,0 +1,137 @@
+#include "sched/cli/run_request.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+#include <memory>
+
+namespace muster::cli {
+namespace {
+
+// --input=all|none|RANK|FILE
+void take_input(const JobOptions& options, fb::StepSpecT& step) {
+  const std::string input = options.input.value_or("all");
+  std::uint32_t rank = 0;
+  const auto [end, error] = std::from_chars(input.data(), input.data() + input.size(), rank);
+  if (input == "all") {
+    step.stdin_path.clear();
+    step.stdin_rank = -1;
+  } else if (input == "none") {
+    step.stdin_path = "/dev/null";
+  } else if (error == std::errc{} && end == input.data() + input.size()) {
+    step.stdin_path.clear();
+    step.stdin_rank = static_cast<std::int32_t>(rank);
+  } else {
+    step.stdin_path = input;
+  }
+}
+
+void take_files(const JobOptions& options, fb::StepSpecT& step) {
+  take_input(options, step);
+  if (step.pty) {
+    step.stdin_rank = 0;
+  }
+  step.stdout_path = options.output.value_or("");
+  step.stderr_path = options.error.value_or("");
+}
+
+}  // namespace
+
+Result<fb::StepSpecT> make_run_step(const JobOptions& options, const Surroundings& here) {
+  struct JobOnly {
+    bool given;
+    const char* name;
+  };
+  const std::array<JobOnly, 5> job_only{{{options.array.has_value(), "--array"},
+                                         {options.hold, "--hold"},
+                                         {options.key.has_value(), "--key"},
+                                         {options.requeue, "--requeue"},
+                                         {options.tmp.has_value(), "--tmp"}}};
+  for (const JobOnly& option : job_only) {
+    if (option.given) {
+      return fail(Errc::invalid_argument, std::string(option.name) + " is for jobs, and this is a step of job " +
+                                              "that runs already; leave it out");
+    }
+  }
+  auto request = make_job_request(options, here);
+  if (!request) {
+    return tl::unexpected(request.error());
+  }
+  fb::JobSpecT& job = request->spec;
+  fb::StepSpecT step = job.step ? *job.step : fb::StepSpecT();
+  step.name = job.name;
+  step.argv = job.argv;
+  step.environment = job.environment;
+  step.working_directory = job.working_directory;
+  const bool sized = options.ntasks || options.nodes || options.ntasks_per_node;
+  step.ntasks = options.ntasks ? job.ntasks : 0;
+  if (sized) {
+    step.nodes_min = job.nodes_min;
+    step.nodes_max = job.nodes_max;
+    step.ntasks_per_node = job.ntasks_per_node;
+  }
+  if (options.nodes && !options.ntasks && !options.ntasks_per_node) {
+    step.ntasks = job.ntasks;
+  }
+  step.cpus_per_task = options.cpus_per_task ? (job.cpus_per_task_milli + 999) / 1000 : 0;
+  step.time_limit_ms = job.time_limit_ms;
+  step.append_output = job.append_output;
+  if (options.kill_grace) {
+    step.kill_wait_ms = job.kill_grace_ms;
+  }
+  take_files(options, step);
+  return step;
+}
+
+void make_run(fb::JobSpecT& spec, const JobOptions& options, bool attached) {
+  spec.kind = fb::TaskKind::Run;
+  if (!spec.step) {
+    spec.step = std::make_unique<fb::StepSpecT>();
+  }
+  fb::StepSpecT& step = *spec.step;
+  step.argv = spec.argv;
+  if (attached) {
+    spec.stdin_path.clear();
+    take_files(options, step);
+    return;
+  }
+  step.stdin_path = spec.stdin_path.empty() ? "/dev/null" : spec.stdin_path;
+  step.stdout_path = spec.stdout_path.empty() ? "muster-%j.out" : spec.stdout_path;
+  step.stderr_path = spec.stderr_path;
+}
+
+std::vector<std::string> allocation_environment(const fb::JobRowT& row, const StepPlace& place) {
+  std::vector<std::string> lines;
+  const auto put = [&](const std::string& name, const std::string& value) { lines.push_back(name + "=" + value); };
+  std::string sockets;
+  for (const std::string& endpoint : place.endpoints) {
+    sockets += (sockets.empty() ? "" : " ") + endpoint;
+  }
+  std::array<char, 40> token{};
+  std::snprintf(token.data(), token.size(), "%016llx%016llx", static_cast<unsigned long long>(place.token_hi),
+                static_cast<unsigned long long>(place.token_lo));
+  put("MUSTER_STEP_SOCKET", sockets);
+  put("MUSTER_STEP_TOKEN", token.data());
+  put("MUSTER_STEP_JOB", std::to_string(row.job));
+  std::string nodes;
+  std::size_t count = 0;
+  for (const auto& element : row.elements) {
+    for (const std::string& node : element->nodes) {
+      nodes += (nodes.empty() ? "" : ",") + node;
+      ++count;
+    }
+  }
+  for (const char* prefix : {"MUSTER_", "SLURM_"}) {
+    put(std::string(prefix) + "JOB_ID", std::to_string(row.job));
+    put(std::string(prefix) + "NTASKS", std::to_string(row.ntasks));
+    put(std::string(prefix) + "NNODES", std::to_string(count));
+    put(std::string(prefix) + "NODELIST", nodes);
+  }
+  put("SLURM_JOBID", std::to_string(row.job));
+  put("SLURM_JOB_NODELIST", nodes);
+  put("SLURM_JOB_NUM_NODES", std::to_string(count));
+  return lines;
+}
+
+}  // namespace muster::cli
