@@ -2,6 +2,8 @@
 //
 //   fresh ── init ──► talking ── barrier_in ──► waiting ── the last rank here, then on_exchanged ──► talking
 //                        └── finalize ──► finalized          anything it can't say there, abort ──► closed
+//
+// MPICH shuts its line down at finalize, for all who share it: a script can run one MPI program per rank and no more.
 #pragma once
 
 #include <cstdint>

@@ -43,7 +43,8 @@ struct Exchange { std::uint32_t step{}; std::string data; };
 struct Modex { std::uint32_t step{}; std::uint32_t rank{}; std::uint64_t question{}; };
 // The answer to serve_modex.
 struct ModexServed { std::uint64_t question{}; int status{}; std::string data; };
-struct Connected { std::uint32_t step{}; std::uint32_t rank{}; };  // the rank speaks this protocol
+struct Connected { std::uint32_t step{}; std::uint32_t rank{}; };  // the rank speaks this protocol; again after Finalized
+                                                                        // if its script runs another program (PMIx)
 struct Finalized { std::uint32_t step{}; std::uint32_t rank{}; };  // it has left in order
 struct Aborted { std::uint32_t step{}; std::int32_t rank{}; std::int32_t exit_code{}; std::string text; };
 // A rank asked for what we don't do (spawn, publish, lookup, connect): it was refused; `text` names it, for the log.

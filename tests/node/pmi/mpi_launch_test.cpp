@@ -78,6 +78,17 @@ TEST_CASE("MPI messages and collectives arrive within and between nodes") {
   }
 }
 
+TEST_CASE("a script may run one Open MPI program after the other") {
+  const auto program = command("openmpi", "collectives");
+  if (program.empty()) {
+    return;
+  }
+  const PlayedEnd end = PlayedNodes(2).run(
+      {.command = {"/bin/sh", "-c", program.front() + " && " + program.front()}, .layout = {{0, 1}, {2, 3}}});
+  CHECK(end.lines() == std::vector<std::string>{"collectives ok 4", "collectives ok 4"});
+  CHECK(end.all_exited_with(0));
+}
+
 TEST_CASE("nodes that share a machine share no MPI memory") {
   const std::string mpi = GENERATE(as<std::string>{}, "openmpi", "mpich");
   const auto program = command(mpi, "peers");
