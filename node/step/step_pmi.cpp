@@ -1,5 +1,6 @@
 // StepCore: what PMI servers of the nodes have to tell each other.
 #include <algorithm>
+#include <set>
 
 #include "node/step/impl.hpp"
 
@@ -27,6 +28,9 @@ PmiStep StepCore::Impl::pmi_step(std::uint32_t number, const Local& local) const
   step.here = local.place;
   step.ntasks = local.layout.ntasks;
   step.directory = plan.facts.directory;
+  // Nodes that listen on this host only may be one machine, and then their cpus are the same ones.
+  const std::set<std::uint32_t> own(plan.facts.os_cpus.begin(), plan.facts.os_cpus.end());
+  step.crowded = own.size() < step.ranks[step.here].size() || (plan.facts.listen.empty() && step.nodes.size() > 1);
   return step;
 }
 
