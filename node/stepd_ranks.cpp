@@ -22,22 +22,6 @@ namespace {
 constexpr std::size_t kReadBytes = 64U << 10U;
 constexpr int kEventsMax = 128;
 
-bool write_file(const std::string& path, const std::vector<std::uint8_t>& content) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
-  if (fd < 0) {
-    return false;
-  }
-  std::size_t written = 0;
-  while (written < content.size()) {
-    const ssize_t n = ::write(fd, content.data() + written, content.size() - written);
-    if (n < 0 && errno != EINTR) {
-      break;
-    }
-    written += static_cast<std::size_t>(std::max<ssize_t>(n, 0));
-  }
-  return ::close(fd) == 0 && written == content.size();
-}
-
 }  // namespace
 
 std::string StepdShell::marker_of(std::uint32_t step) const {
@@ -49,14 +33,10 @@ void StepdShell::start(const step_out::StartRank& order) {
   RankExtras extras;
   extras.environment.push_back(marker_of(order.step));
   if (order.script != nullptr) {
-    if (script_path_.empty()) {
-      script_path_ = plan_.facts.directory + "/script";
-      if (!write_file(script_path_, *order.script)) {
-        core_->on_rank_not_started({order.step, order.rank}, 1, "the script can't be written to " + script_path_, now());
-        return;
-      }
+    if (auto ready = prepare_script(order, extras); !ready) {
+      core_->on_rank_not_started({order.step, order.rank}, 1, ready.error().text, now());
+      return;
     }
-    extras.script_path = script_path_;
   }
   for (const PmiKind kind : order.pmi) {
     PmiServer* pmi = server(kind);

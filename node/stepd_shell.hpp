@@ -76,6 +76,7 @@ class StepdShell {
 
   // stepd_ranks.cpp
   void start(const step_out::StartRank& order);
+  [[nodiscard]] Status prepare_script(const step_out::StartRank& order, RankExtras& extras);
   void watch(Rank& rank);
   void close_pipe(int& fd);
   void read_pipe(Rank& rank, Pipe pipe);

@@ -60,10 +60,25 @@ int act(const CommonOptions& common, const Command& command) {
   return std::visit(Act{**session}, command);
 }
 
+// Under the name muster-rsh: the remote shell that mpirun calls, which gives it options of ssh now and then.
+std::vector<std::string> words_of(int argc, char** argv) {
+  std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const std::string name = argc > 0 ? argv[0] : "";
+  if (name.substr(name.rfind('/') + 1) != "muster-rsh") {
+    return words;
+  }
+  while (!words.empty() && words.front().starts_with("-")) {
+    const bool has_value = words.front() == "-o" || words.front() == "-l" || words.front() == "-p";
+    words.erase(words.begin(), words.begin() + (has_value && words.size() > 1 ? 2 : 1));
+  }
+  words.insert(words.begin(), {"exec", "--"});
+  return words;
+}
+
 }  // namespace
 
 int muster_main(int argc, char** argv) {
-  const std::vector<std::string> args(argv + (argc > 0 ? 1 : 0), argv + argc);
+  const std::vector<std::string> args = words_of(argc, argv);
   auto parsed = parse_command_line(args);
   if (!parsed) {
     const Stop& stop = parsed.error();
