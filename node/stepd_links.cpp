@@ -1,4 +1,6 @@
 // StepdShell: the agent, the parent in the tree, and queues for who does not keep up.
+#include <algorithm>
+
 #include "node/stepd_shell.hpp"
 #include "node/stepd_tags.hpp"
 #include "wire/daemon/log.hpp"
@@ -99,9 +101,10 @@ void StepdShell::tend_agent() {
 
 // The parent's agent says where the parent is; then we speak to it directly.
 void StepdShell::tend_parent() {
-  if (plan_.facts.member == 0 || parent_answers_ || now().mono - parent_asked_ < kParentAsked) {
+  if (plan_.facts.member == 0 || parent_answers_ || now().mono - parent_asked_ < parent_patience_) {
     return;
   }
+  parent_patience_ = std::clamp(parent_patience_ * 3 / 2, kParentAskedMin, kParentAskedMax);
   if (parent_) {
     if (parent_->is_up()) {
       say_hello();

@@ -201,7 +201,7 @@ Instant StepdShell::next_wake() const {
     wake = std::min(wake, now().mono + kBlockedRetry);
   }
   if (!parent_answers_ && plan_.facts.member != 0) {
-    wake = std::min(wake, parent_asked_ + kParentAsked);
+    wake = std::min(wake, parent_asked_ + parent_patience_);
   }
   return wake;
 }

@@ -105,6 +105,7 @@ class StepdShell {
   Instant agent_told_ = Instant::from_ns(0);
   std::optional<Dealer> parent_agent_;     // says where the parent is
   Instant parent_asked_ = Instant::from_ns(0);
+  Duration parent_patience_;               // until it is asked again
   std::optional<Dealer> parent_;
   bool parent_answers_{};
   Poller poller_;

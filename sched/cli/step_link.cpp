@@ -12,7 +12,7 @@ namespace muster::cli {
 namespace {
 
 constexpr Duration kTellWaiting = Duration::from_seconds(2);
-constexpr Duration kAskAgain = Duration::from_ms(10);
+constexpr Duration kAskAgain = Duration::from_ms(3);
 
 std::string variable(const char* name) {
   const char* const value = std::getenv(name);
