@@ -56,6 +56,12 @@ void StepdShell::drain() {
       }
       at->second->pop();
     }
+    if (const std::uint64_t dropped = at->second->empty() && !lost ? at->second->take_dropped_bytes() : 0; dropped != 0) {
+      fb::StepOutputT gap;
+      gap.stream = fb::StepStream::Err;
+      gap.lost_bytes = dropped;
+      static_cast<void>(router_->send(at->first, pack_frame<fb::StepOutput>({}, gap)));
+    }
     const bool done = lost || at->second->empty();
     if (lost) {
       local_users_.erase(at->first);

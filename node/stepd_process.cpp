@@ -1,6 +1,7 @@
 #include "node/stepd_process.hpp"
 
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,7 +38,7 @@ struct ChildPlan {
   std::vector<char*> argv;
   std::vector<char*> environment;
   bool terminal{};
-  pid_t parent{};
+  bool local_memory{};
   // filled by the child, whose memory is ours
   Stage failed_at{Stage::none};
   int error{};
@@ -66,6 +67,9 @@ struct ChildPlan {
   if (!plan.cpu_mask.empty() &&
       ::syscall(SYS_sched_setaffinity, 0, plan.cpu_mask.size() * sizeof(unsigned long), plan.cpu_mask.data()) < 0) {
     give_up(Stage::binding, errno);
+  }
+  if (plan.local_memory) {
+    ::syscall(SYS_set_mempolicy, MPOL_LOCAL, nullptr, 0);  // a kernel without NUMA has nothing to refuse
   }
   if (open_files.rlim_max != 0) {
     ::syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &open_files, nullptr);
@@ -306,6 +310,7 @@ tl::expected<StartedRank, StartFault> start_rank(const step_out::StartRank& rank
     return no("command '" + words.front() + "' was not found", 127);
   }
   plan.directory = rank.working_directory.c_str();
+  plan.local_memory = rank.local_memory;
   for (const std::uint32_t cpu : rank.os_cpus) {
     constexpr std::size_t kBits = sizeof(unsigned long) * CHAR_BIT;
     plan.cpu_mask.resize(std::max(plan.cpu_mask.size(), cpu / kBits + 1));

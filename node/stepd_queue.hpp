@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 
 #include "wire/base/result.hpp"
 #include "wire/schema/frame.hpp"
@@ -24,7 +25,8 @@ class StepdQueue {
   // The next frame, read back if it has to be; nullptr when there is none.
   [[nodiscard]] FrameBytes* front();
   void pop();
-  [[nodiscard]] std::uint64_t dropped_bytes() const { return dropped_bytes_; }
+  // How much was dropped since the last time.
+  [[nodiscard]] std::uint64_t take_dropped_bytes() { return std::exchange(dropped_bytes_, 0); }
 
  private:
   struct Item {

@@ -50,7 +50,7 @@ struct StepCore::Impl {
   std::string text;          // what happened first and where
   bool cancelled{};
   LinkId holder;             // whose allocation it is
-  Instant confirm_by = Instant::never();
+  Instant ended_at = Instant::never();
   Instant leave_by = Instant::never();  // root: no longer than that for readers
 
   // ---- the root's steps

@@ -231,7 +231,7 @@ Instant StepCore::next_timer() const {
   for (const auto& [number, step] : i.steps) {
     next = std::min({next, step.kill_at, step.others_until, step.limit_at});
   }
-  return std::min({next, i.leave_by, i.finished ? Instant::never() : i.confirm_by});
+  return std::min(next, i.leave_by);
 }
 
 std::vector<StepOutput> StepCore::take() { return std::exchange(impl_->out, {}); }

@@ -38,6 +38,7 @@ struct StartRank {
   std::vector<std::string> rank_environment;
   std::string working_directory;
   std::vector<std::uint32_t> os_cpus;   // empty = not bound
+  bool local_memory{};                  // from the NUMA nodes of its cpus
   std::string stdin_path;               // "" = /dev/null, or a pipe
   std::string stdout_path;
   std::string stderr_path;              // "" = as stdout
@@ -76,7 +77,8 @@ struct StepTimes {
   Duration heartbeat = Duration::from_ms(500);
   Duration join = Duration::from_seconds(15);        // all members are there by then
   Duration attach = Duration::from_seconds(5);       // output that nobody has come to read is dropped then
-  Duration confirm = Duration::from_seconds(2);      // at the end, that others have heard of it
+  Duration confirm = Duration::from_seconds(2);      // at the end, that other members have heard of it,
+  Duration read_out = Duration::from_seconds(30);    // and that users have read everything
   Duration user_silence = Duration::from_seconds(60);
 };
 

@@ -145,6 +145,7 @@ void StepCore::Impl::start_ranks(std::uint32_t number, Local& local, Now now) {
         start.os_cpus.push_back(plan.facts.os_cpus[place]);
       }
     }
+    start.local_memory = local.spec.mem_bind == "local";
     start.stdin_path = file(local.spec.stdin_path);
     start.stdout_path = file(local.spec.stdout_path);
     start.stderr_path = file(local.spec.stderr_path);

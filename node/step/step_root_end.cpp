@@ -283,11 +283,15 @@ void StepCore::Impl::leave_if_done(Now now) {
   if (is_root() && readers_wait() && now.mono < leave_by) {
     return;
   }
-  if (std::any_of(links.begin(), links.end(), [](const auto& l) { return l.second.owes != 0; })) {
-    confirm_by = confirm_by == Instant::never() ? now.mono + times.confirm : confirm_by;
-    if (now.mono < confirm_by) {
-      return;
+  ended_at = std::min(ended_at, now.mono);
+  Instant wait_until = Instant::from_ns(0);
+  for (const auto& [link, who] : links) {
+    if (who.owes != 0) {
+      wait_until = std::max(wait_until, ended_at + (who.role == fb::StepRole::User ? times.read_out : times.confirm));
     }
+  }
+  if (now.mono < wait_until) {
+    return;  // looked at again with the next heartbeat
   }
   finished = true;
   out.emplace_back(step_out::Finish{exit_code, report()});

@@ -114,6 +114,23 @@ TEST_CASE("a second Ctrl-C ends a step that ignores the first, and a third leave
   CHECK_THAT(outcome.err, Contains("left job"));
 }
 
+TEST_CASE("a reader that stops holds up no rank and loses nothing") {
+  LocalCluster cluster;
+  cluster.up({"--cpus", "2"});
+  const std::string mark = cluster.work() + "/written-";
+  Child run(cluster.command_line({"run", "-n", "2", "--", "sh", "-c",
+                                  "echo begun; sleep 0.3; head -c 20000000 /dev/zero; touch " + mark + "$MUSTER_RANK"}),
+            cluster.child_options());
+  REQUIRE(run.wait_for_output("begun"));
+  run.signal(SIGSTOP);
+  CHECK(eventually([&] { return std::filesystem::exists(mark + "0") && std::filesystem::exists(mark + "1"); }));
+  run.signal(SIGCONT);
+  const Outcome outcome = run.wait();
+  CHECK(outcome.exit_code == 0);
+  CHECK(outcome.out.size() == 2 * (20'000'000 + 6));
+  CHECK(outcome.err.empty());
+}
+
 TEST_CASE("standard input reaches every rank, or the one that is named") {
   LocalCluster cluster;
   cluster.up({"--cpus", "2"});

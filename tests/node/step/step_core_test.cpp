@@ -274,6 +274,9 @@ TEST_CASE("steps of an allocation run side by side, wait for cpus in their order
   REQUIRE(cluster.heard<fb::Refused>().size() == 1);
   CHECK(cluster.heard<fb::Refused>()[0].code == fb::RefusedCode::NeverFits);
   CHECK(cluster.finished_.empty());
+  for (int i = 0; i < 4; ++i) {
+    cluster.say<fb::Done>({});
+  }
   cluster.say<fb::FinishJob>({});
   cluster.advance(Duration::from_seconds(3));
   CHECK(cluster.report(0).steps.size() == 4);
