@@ -20,6 +20,7 @@ struct StepPlace;
 [[nodiscard]] int attach(Session& session, const AttachCommand& command);
 [[nodiscard]] int queue(Session& session, const QueueCommand& command);
 [[nodiscard]] int show_jobs(Session& session, const JobCommand& command);
+[[nodiscard]] int show_steps(Session& session, const JobCommand& command);
 [[nodiscard]] int wait(Session& session, const WaitCommand& command);
 [[nodiscard]] int cancel(Session& session, const CancelCommand& command);
 [[nodiscard]] int hold(Session& session, const HoldCommand& command);

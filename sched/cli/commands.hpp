@@ -119,6 +119,7 @@ struct QueueCommand {
 struct JobCommand {
   std::vector<JobName> jobs;
   std::uint64_t elements{20};
+  bool steps{};                             // them instead of the job
 };
 struct WaitCommand {
   std::vector<JobName> jobs;                // empty: all my unfinished jobs

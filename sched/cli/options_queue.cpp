@@ -72,6 +72,7 @@ struct JobsDraft {
   std::optional<std::string> elements;
   std::optional<std::string> at_most;
   std::optional<std::string> signal;
+  bool steps{};
   CancelCommand cancel;
   WaitCommand wait;
 };
@@ -79,17 +80,19 @@ struct JobsDraft {
 void add_job(Catalogue& catalogue) {
   auto draft = std::make_shared<JobsDraft>();
   Subcommand& sub = catalogue.add({"job", "Jobs", "show everything about a job",
-                                   "Examples:\n  muster job 7\n  muster job 7_3\n  muster job 7 --json\n"
+                                   "Examples:\n  muster job 7\n  muster job 7_3\n  muster job 7 --json\n  muster job 7 --steps\n"
                                    "Exit codes: 0 shown, 2 bad option, 3 no cluster, 4 unknown job, 5 no answer in time.\n"},
                                   true);
   sub.app->add_option("JOB", draft->jobs, kJobWords)->required();
   add_text(*sub.app, "--elements", draft->elements, "N", "show at most so many elements of an array; default 20");
+  sub.app->add_flag("--steps", draft->steps, "the steps that ran in it, and what each of them took");
   sub.finish = [draft]() -> Result<Command> {
     auto jobs = parse_job_names(draft->jobs);
     if (!jobs) {
       return tl::unexpected(jobs.error());
     }
     JobCommand command{.jobs = std::move(*jobs)};
+    command.steps = draft->steps;
     if (draft->elements) {
       auto elements = parse_count(*draft->elements, 0, kArrayElementsMax);
       if (!elements) {

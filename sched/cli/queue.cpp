@@ -71,6 +71,9 @@ int queue(Session& session, const QueueCommand& command) {
 }
 
 int show_jobs(Session& session, const JobCommand& command) {
+  if (command.steps) {
+    return show_steps(session, command);
+  }
   int exit_code = kOk;
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   std::string text;
