@@ -189,7 +189,7 @@ struct GangCore::Impl final : client::Framework {
     bool details{};
     bool private_parts{};       // spec and token: for its owner and operators
     bool spec{true};
-    std::size_t* report_bytes{};  // so much of reports may still go into this answer; null: none
+    std::size_t* bytes_left{};    // so much of reports and scripts may still go into this answer; null: none
     std::uint32_t elements_first{};
     std::uint32_t elements_limit{};
     std::uint64_t ahead{};      // pending jobs before it

@@ -63,6 +63,15 @@ std::uint16_t Job::place_of_nodes(const std::vector<std::string>& nodes) {
   return place;
 }
 
+void drop_script(Job& job) {
+  if (job.spec().script() == nullptr) {
+    return;
+  }
+  const std::unique_ptr<fb::JobSpecT> spec(job.spec().UnPack());
+  spec->script = std::vector<std::uint8_t>();
+  job.record.spec = pack_job_spec(*spec);
+}
+
 EndRecord end_record_of(Job& job, const AttemptRecord& attempt) {
   EndRecord end;
   end.ended_ns = attempt.ended.ns();

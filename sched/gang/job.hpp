@@ -92,6 +92,8 @@ struct Job {
 
 // The state a job has as a whole: see docs/words.md.
 [[nodiscard]] JobState state_of(const Job& job);
+// An ended job needs no script, which may be large: the store has it.
+void drop_script(Job& job);
 // What its ArrayState keeps of an ended attempt.
 [[nodiscard]] EndRecord end_record_of(Job& job, const AttemptRecord& attempt);
 

@@ -7,7 +7,7 @@ namespace muster::gang {
 namespace {
 
 constexpr std::uint32_t kRowsMax = 1000;   // of one page
-constexpr std::size_t kReportBytesMax = std::size_t{2} << 20U;
+constexpr std::size_t kLargeBytesMax = std::size_t{2} << 20U;  // of reports and scripts in one page
 
 [[nodiscard]] bool has_state(const Job& job, const flatbuffers::Vector<fb::JobState>& states) {
   const JobState state = state_of(job);
@@ -45,7 +45,7 @@ void GangCore::Impl::on_query(LinkId from, const Peer& peer, const fb::QueryJobs
       place += queue.find(key.job)->startable() > 0 ? 1U : 0U;
     }
   }
-  std::size_t report_bytes = kReportBytesMax;
+  std::size_t bytes_left = kLargeBytesMax;
   const auto add = [&](const Job& job) {
     ++list.total;
     if (job.id.value() <= query.after_job()) {
@@ -58,7 +58,7 @@ void GangCore::Impl::on_query(LinkId from, const Peer& peer, const fb::QueryJobs
     RowWish wish;
     wish.details = query.details();
     wish.private_parts = may_touch(peer, job);
-    wish.report_bytes = &report_bytes;
+    wish.bytes_left = &bytes_left;
     wish.elements_first = query.elements_first();
     wish.elements_limit = query.elements_limit() == 0 ? 100 : query.elements_limit();
     if (const auto found = ahead.find(job.id); found != ahead.end()) {

@@ -72,6 +72,7 @@ void GangCore::Impl::load_job(const LoadedJob& loaded, Now now) {
     job.done = true;
     job.final_state = loaded.state;
     job.last_ended = std::max(job.last_ended, loaded.ended);
+    drop_script(job);
     queue.retire(job, config.done_jobs_kept);
     return;
   }

@@ -118,8 +118,8 @@ void GangCore::Impl::add_elements(const Job& job, const RowWish& wish, fb::JobRo
       element->nodes = record.nodes;
       element->memory_peak_bytes = record.memory_peak_bytes;
       element->cpu_time_us = record.cpu_time_us;
-      if (wish.private_parts && wish.report_bytes != nullptr && record.report.size() <= *wish.report_bytes) {
-        *wish.report_bytes -= record.report.size();
+      if (wish.private_parts && wish.bytes_left != nullptr && record.report.size() <= *wish.bytes_left) {
+        *wish.bytes_left -= record.report.size();
         element->report.assign(record.report.begin(), record.report.end());
       }
     };
@@ -218,6 +218,11 @@ std::unique_ptr<fb::JobRowT> GangCore::Impl::row_of(const Job& job, const RowWis
       row->token_lo = job.record.token_lo;
       if (wish.spec) {
         row->spec.reset(spec.UnPack());
+        if (wish.bytes_left == nullptr || row->spec->script.size() > *wish.bytes_left) {
+          row->spec->script.clear();
+        } else {
+          *wish.bytes_left -= row->spec->script.size();
+        }
       }
     }
   }

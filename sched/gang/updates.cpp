@@ -225,6 +225,7 @@ void GangCore::Impl::finish_job_if_done(Job& job, Now now) {
   if (config.done_jobs_kept == 0) {
     answer_watchers(now);  // it drops out of memory at once
   }
+  drop_script(job);
   queue.retire(job, config.done_jobs_kept);
 }
 

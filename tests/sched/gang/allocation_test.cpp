@@ -134,6 +134,8 @@ TEST_CASE("the first step daemon to end badly ends the others and says why", "[g
   REQUIRE(c.master.kills == std::vector<AttemptId>{ids[0]});
   for (int round = 0; round < 2; ++round) {
     const auto row = c.row(id);
+    CHECK(row.spec->script.empty());  // of no use any more
+    CHECK(row.spec->step->cpu_bind == "core");
     CHECK(row.state == JobState::Failed);
     CHECK(row.reason == "rank 5 on n2 was killed by signal 11");
     CHECK(row.exit_code == 139);
