@@ -14,6 +14,7 @@
 #include "node/topology/node_cpus.hpp"
 #include "wire/daemon/machine.hpp"
 #include "wire/model/cpu_list.hpp"
+#include "wire/model/topology_text.hpp"
 
 namespace muster::node {
 namespace {
@@ -228,6 +229,9 @@ Result<AgentPlan> make_plan(const AgentOptions& options) {
   }
   config.boot_id = *std::move(boot);
   config.attributes = options.attributes;
+  if (const std::string map = describe_topology(config.topology); !map.empty()) {
+    config.attributes.push_back("topology=" + map);  // what tools draw it from
+  }
   config.switch_name = options.switch_name;
   config.enforce_memory = options.enforce_memory;
   config.processes_max = processes_max_of(options.task_processes);

@@ -47,6 +47,7 @@ std::string file_part(std::string_view text) {
 std::optional<std::string> value_of(char letter, std::size_t pad, const PatternValues& v) {
   switch (letter) {
     case '%': return "%";
+    case 'J':  // Slurm's job.step; these files are the job's
     case 'j':
       return v.is_array ? std::to_string(v.job.value()) + "_" + std::to_string(v.index) : padded(v.job.value(), pad);
     case 'A': return padded(v.job.value(), pad);

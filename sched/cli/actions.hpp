@@ -13,6 +13,7 @@ class Session;
 struct StepPlace;
 
 [[nodiscard]] int submit(Session& session, const SubmitCommand& command);
+[[nodiscard]] int batch(Session& session, const BatchCommand& command);
 [[nodiscard]] int run(Session& session, const RunCommand& command);
 [[nodiscard]] int run_array(Session& session, const RunCommand& command);
 [[nodiscard]] int run_in_allocation(Context& context, const StepPlace& place, const RunCommand& command);
@@ -27,6 +28,7 @@ struct StepPlace;
 [[nodiscard]] int logs(Session& session, const LogsCommand& command);
 [[nodiscard]] int list(Session& session, const ListCommand& command);
 [[nodiscard]] int drain(Session& session, const DrainCommand& command);
+[[nodiscard]] int topo(Session& session, const TopoCommand& command);
 [[nodiscard]] int bench(Session& session, const BenchCommand& command);
 [[nodiscard]] int config(Session& session, const ConfigCommand& command);
 

@@ -22,7 +22,9 @@ struct Subcommand {
   bool takes_command{};     // what follows the options is a program and its arguments, untouched
   std::unique_ptr<CLI::App> app;
   std::function<Result<Command>()> finish;       // after app->parse()
+  bool command_optional{};                       // it may be left out
   std::vector<std::string>* trailing{};          // where the program goes
+  bool* bare{};                                  // set when no "--" stood before it
 };
 
 // The common options as CLI11 leaves them.
@@ -55,7 +57,7 @@ class Catalogue {
   std::vector<std::unique_ptr<Subcommand>> all_;
 };
 
-void add_job_subcommands(Catalogue& catalogue);      // submit, run
+void add_job_subcommands(Catalogue& catalogue);      // submit, batch, run
 void add_step_subcommands(Catalogue& catalogue);     // alloc, attach, exec
 void add_queue_subcommands(Catalogue& catalogue);    // queue, job, wait, cancel, hold, release, logs
 void add_cluster_subcommands(Catalogue& catalogue);  // up, down, status, nodes, …

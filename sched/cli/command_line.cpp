@@ -7,30 +7,13 @@
 #include "sched/cli/catalogue.hpp"
 #include "sched/cli/exit_codes.hpp"
 #include "sched/cli/help_text.hpp"
+#include "sched/cli/job_option_table.hpp"
 #include "sched/cli/suggest.hpp"
 
 namespace muster::cli {
 namespace {
 
 Stop usage_error(std::string text) { return {kUsage, std::move(text)}; }
-
-// Options of sbatch and srun that mean something muster can't do yet. They are refused by name: a job must not
-// run as something else than was asked for.
-struct SlurmOption {
-  std::string_view name;
-  std::string_view hint;
-};
-constexpr std::array<SlurmOption, 39> kSlurmOnly{{
-    {"--wrap", "write the command itself: muster submit -- sh -c '…'"},
-    {"--partition", ""}, {"-p", ""}, {"--qos", ""}, {"-q", ""}, {"--account", ""}, {"-A", ""},
-    {"--dependency", ""}, {"-d", ""}, {"--gres", "use --gpus-per-task"}, {"--gpus", "use --gpus-per-task"},
-    {"-G", "use --gpus-per-task"}, {"--gpus-per-node", "use --gpus-per-task"}, {"--constraint", ""}, {"-C", ""},
-    {"--exclusive", ""}, {"--nodelist", ""}, {"-w", ""}, {"--exclude", ""}, {"-x", ""}, {"--mail-type", ""},
-    {"--mail-user", ""}, {"--begin", ""}, {"-b", ""}, {"--nice", ""}, {"--priority", ""}, {"--reservation", ""},
-    {"--licenses", ""}, {"-L", ""}, {"--distribution", ""}, {"-m", ""}, {"--signal", "see --kill-grace"},
-    {"--test-only", ""}, {"--pty", ""}, {"--mpi", ""}, {"--cpu-bind", ""}, {"--overcommit", ""}, {"-O", ""},
-    {"--no-requeue", "a job is not requeued unless --requeue says so"},
-}};
 
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -44,11 +27,15 @@ std::vector<std::string> option_names(const CLI::App& app) {
 
 std::string unknown_option(const Subcommand& sub, const std::string& written) {
   if (sub.takes_command) {
-    const auto* const slurm =
-        std::find_if(kSlurmOnly.begin(), kSlurmOnly.end(), [&](const SlurmOption& o) { return o.name == written; });
-    if (slurm != kSlurmOnly.end()) {
-      return sub.name + ": muster has no " + written + " yet; " +
-             (slurm->hint.empty() ? std::string("leave it out") : std::string(slurm->hint));
+    const JobOption* const other = written.starts_with("--") ? find_job_option(written.substr(2), kEverywhere)
+                                                             : find_job_option(written[1], kEverywhere);
+    // Options of sbatch and srun that mean something muster can't do yet are refused by name: a job must not run as
+    // something else than was asked for.
+    if (other != nullptr && other->use == JobOption::Use::refused) {
+      return sub.name + ": muster has no " + written + " yet; " + (other->help.empty() ? "leave it out" : std::string(other->help));
+    }
+    if (other != nullptr && written.starts_with("--")) {
+      return sub.name + ": " + written + " is an option of muster " + (other->where == kInRun ? "run" : "batch") + ", not of muster " + sub.name;
     }
   }
   std::string text = sub.name + ": unknown option " + written;
@@ -60,9 +47,11 @@ std::string unknown_option(const Subcommand& sub, const std::string& written) {
 struct Cut {
   std::vector<std::string> options;  // and positionals, unless the subcommand takes a command
   std::vector<std::string> command;
+  bool bare{true};                   // no "--" stood before the command
 };
 
 bool takes_value(const CLI::Option* option) { return option->get_items_expected_max() > 0; }
+bool needs_value(const CLI::Option* option) { return option->get_items_expected_min() > 0; }
 
 tl::expected<Cut, Stop> cut_options(const Subcommand& sub, std::span<const std::string> args) {
   Cut cut;
@@ -74,6 +63,7 @@ tl::expected<Cut, Stop> cut_options(const Subcommand& sub, std::span<const std::
     const std::string& arg = args[i];
     if (arg == "--") {
       ++i;
+      cut.bare = false;
       break;
     }
     if (arg.size() < 2 || arg[0] != '-') {
@@ -95,7 +85,7 @@ tl::expected<Cut, Stop> cut_options(const Subcommand& sub, std::span<const std::
         if (equals != std::string::npos) {
           return tl::unexpected(usage_error(sub.name + ": " + name + " takes no value"));
         }
-      } else if (equals == std::string::npos) {
+      } else if (equals == std::string::npos && needs_value(option)) {
         if (++i == args.size()) {
           return missing_value(name, option);
         }
@@ -110,7 +100,7 @@ tl::expected<Cut, Stop> cut_options(const Subcommand& sub, std::span<const std::
         return tl::unexpected(usage_error(unknown_option(sub, name)));
       }
       if (takes_value(option)) {
-        if (at + 1 == arg.size()) {
+        if (at + 1 == arg.size() && needs_value(option)) {
           if (++i == args.size()) {
             return missing_value(name, option);
           }
@@ -139,10 +129,14 @@ tl::expected<Parsed, Stop> parse_subcommand(Catalogue& catalogue, Subcommand& su
     return tl::unexpected(usage_error(sub.name + ": " + error.what() + "; see: muster " + sub.name + " --help"));
   }
   if (sub.takes_command) {
-    if (cut->command.empty() || cut->command.front().empty()) {
+    const bool nothing = cut->command.empty() && sub.command_optional;
+    if (!nothing && (cut->command.empty() || cut->command.front().empty())) {
       return tl::unexpected(usage_error(sub.name + ": no command; write: muster " + sub.name + " [OPTIONS] -- COMMAND [ARGS...]"));
     }
     *sub.trailing = cut->command;
+    if (sub.bare != nullptr) {
+      *sub.bare = cut->bare;
+    }
   }
   auto common = catalogue.common();
   if (!common) {

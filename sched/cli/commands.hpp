@@ -27,7 +27,8 @@ struct ChosenSetting {
   bool operator==(const ChosenSetting&) const = default;
 };
 
-// What submit and run take, as written; job_request.cpp gives it meaning.
+// What submit, run and batch take, and what directives in a script say, as written; job_option_table.cpp lists it,
+// job_request.cpp and step_request.cpp give it meaning.
 struct JobOptions {
   std::optional<std::string> ntasks;
   std::optional<std::string> nodes;
@@ -85,6 +86,13 @@ struct JobOptions {
 
 struct SubmitCommand {
   JobOptions job;
+  bool parsable{};
+  bool wait{};
+  bool bare{};                              // the command stood without "--": it may be a script
+};
+struct BatchCommand {
+  JobOptions job;                           // command: the script and its arguments; empty or "-": standard input
+  std::optional<std::string> wrap;          // instead of a script
   bool parsable{};
   bool wait{};
 };
@@ -175,11 +183,15 @@ struct BenchCommand {
   bool force{};                             // also while other jobs wait
   std::string svg;                          // a file for the picture; empty: none
 };
+struct TopoCommand {
+  std::string node;                         // empty: all
+  std::string svg;                          // a file for the picture; empty: text
+};
 struct ConfigCommand {};
 struct VersionCommand {};
 
-using Command = std::variant<SubmitCommand, RunCommand, AllocCommand, AttachCommand, ExecCommand, QueueCommand, JobCommand, WaitCommand, CancelCommand, HoldCommand,
-                             LogsCommand, ListCommand, DrainCommand, BenchCommand, UpCommand, DownCommand, ConfigCommand,
-                             VersionCommand>;
+using Command = std::variant<SubmitCommand, BatchCommand, RunCommand, AllocCommand, AttachCommand, ExecCommand, QueueCommand, JobCommand,
+                             WaitCommand, CancelCommand, HoldCommand, LogsCommand, ListCommand, DrainCommand, TopoCommand,
+                             BenchCommand, UpCommand, DownCommand, ConfigCommand, VersionCommand>;
 
 }  // namespace muster::cli

@@ -41,14 +41,15 @@ std::string overview(const std::vector<std::unique_ptr<Subcommand>>& subcommands
       "First steps:\n"
       "  muster up                          a cluster on this machine\n"
       "  muster run -n 2 -- hostname        two tasks, output here\n"
-      "  muster submit -- ./app             a batch job\n"
+      "  muster batch job.sh                a batch script, with its #SBATCH lines\n"
+      "  muster submit -- ./app             a program as a job\n"
       "  muster queue                       what waits and runs\n";
   return text;
 }
 
 std::string instead_of_slurm(std::string_view word) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 12> kWords{{
-      {"sbatch", "submit"}, {"srun", "run"}, {"squeue", "queue"}, {"scancel", "cancel"}, {"sinfo", "nodes"},
+      {"sbatch", "batch"}, {"srun", "run"}, {"squeue", "queue"}, {"scancel", "cancel"}, {"sinfo", "nodes"},
       {"sacct", "queue --all"}, {"scontrol", "job"}, {"kill", "cancel"}, {"ps", "queue"}, {"start", "up"},
       {"stop", "down"}, {"sattach", "logs -f"},
   }};

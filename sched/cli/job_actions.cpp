@@ -6,7 +6,6 @@
 #include "sched/cli/actions.hpp"
 #include "sched/cli/submission.hpp"
 #include "sched/cli/table.hpp"
-#include "sched/cli/waiting.hpp"
 
 namespace muster::cli {
 namespace {
@@ -39,6 +38,9 @@ int report(Session& session, const Result<fb::DoneT>& done, const std::string& v
 }  // namespace
 
 int submit(Session& session, const SubmitCommand& command) {
+  if (command.bare && names_a_file(command.job.command.front())) {
+    return batch(session, {command.job, std::nullopt, command.parsable, command.wait});
+  }
   if (auto status = check_program(command.job, "submit"); !status) {
     return complain(status.error());
   }
@@ -46,39 +48,7 @@ int submit(Session& session, const SubmitCommand& command) {
   if (!here) {
     return complain(here.error());
   }
-  auto request = make_job_request(command.job, *here);
-  if (!request) {
-    complain("submit: " + request.error().text);
-    return kUsage;
-  }
-  auto key = submit_key(command.job.key);
-  if (!key) {
-    complain("submit: " + key.error().text);
-    return kUsage;
-  }
-  const bool array = !request->spec.array.empty();
-  auto submitted = hand_in(session, *std::move(request), *key, "submit");
-  if (!submitted) {
-    return complain(submitted.error());
-  }
-  const std::string job = std::to_string(submitted->job);
-  if (session.common().json) {
-    const nlohmann::ordered_json json = {{"job_id", submitted->job},
-                                         {"duplicate", submitted->duplicate},
-                                         {"key", to_string(*key)},
-                                         {"warnings", submitted->warnings}};
-    say(json.dump(2) + "\n");
-  } else if (command.parsable) {
-    say(job + "\n");
-  } else {
-    say("Submitted " + std::string(array ? "array " : "job ") + job + (submitted->duplicate ? " (it was known already)" : "") +
-        "\n");
-  }
-  std::fflush(stdout);
-  if (!command.wait) {
-    return kOk;
-  }
-  return wait_for_jobs(session, {submitted->job}, {.quiet = command.parsable || session.common().json});
+  return queue_job(session, make_job_request(command.job, *here), {"submit", command.job.key, command.parsable, command.wait});
 }
 
 int cancel(Session& session, const CancelCommand& command) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <limits>
 
+#include "sched/cli/job_option_table.hpp"
+#include "sched/cli/option_values.hpp"
+#include "sched/cli/step_request.hpp"
 #include "wire/base/check.hpp"
 #include "wire/base/units.hpp"
 
@@ -11,29 +14,6 @@ namespace {
 
 constexpr std::uint64_t kRanksMax = 10'000'000;
 
-tl::unexpected<Error> about(std::string_view option, const Error& error) {
-  return fail(error.code, std::string(option) + ": " + error.text);
-}
-
-// Parses `text` into `out` when it was given.
-template <class Value, class Parse>
-Status take(const std::optional<std::string>& text, std::string_view option, Parse parse, Value& out) {
-  if (!text) {
-    return {};
-  }
-  auto value = parse(*text);
-  if (!value) {
-    return about(option, value.error());
-  }
-  out = static_cast<Value>(*value);
-  return {};
-}
-
-auto count_from(std::uint64_t min, std::uint64_t max) {
-  return [min, max](std::string_view text) { return parse_count(text, min, max); };
-}
-
-// --mem=0 means "all of the node" to Slurm; that can't be promised yet, so it is not taken for "nothing".
 Result<Bytes> parse_memory(std::string_view text) {
   auto bytes = parse_bytes(text);
   if (bytes && *bytes == 0) {
@@ -48,13 +28,6 @@ Result<std::uint64_t> parse_limit_ms(std::string_view text) {
     return 0U;
   }
   return parse_time_limit(text).map([](Duration d) { return static_cast<std::uint64_t>(d.ms()); });
-}
-
-Result<std::uint64_t> parse_grace_ms(std::string_view text) {
-  if (text == "0") {
-    return 0U;
-  }
-  return parse_timeout(text).map([](Duration d) { return static_cast<std::uint64_t>(d.ms()); });
 }
 
 Result<std::string> parse_path(std::string_view text) {
@@ -136,22 +109,100 @@ Status take_resources(const JobOptions& options, fb::JobSpecT& spec) {
   if (options.mem && options.mem_per_cpu) {
     return fail(Errc::invalid_argument, "--mem and --mem-per-cpu exclude each other; give one of them");
   }
-  if (s = take(options.mem, "--mem", parse_memory, spec.memory_per_node_bytes); !s) {
+  if (s = take(options.mem, "--mem", parse_bytes, spec.memory_per_node_bytes); !s) {
     return s;
   }
+  spec.all_memory = options.mem && spec.memory_per_node_bytes == 0;
   if (s = take(options.mem_per_cpu, "--mem-per-cpu", parse_memory, spec.memory_per_cpu_bytes); !s) {
     return s;
   }
   if (s = take(options.tmp, "--tmp", parse_memory, spec.disk_per_node_bytes); !s) {
     return s;
   }
-  if (s = take(options.gpus_per_task, "--gpus-per-task", count_from(0, 1024), spec.gpus_per_task); !s) {
+  if (s = take_devices(options, spec); !s) {
     return s;
   }
   if (s = take(options.time, "--time", parse_limit_ms, spec.time_limit_ms); !s) {
     return s;
   }
-  return take(options.kill_grace, "--kill-grace", parse_grace_ms, spec.kill_grace_ms);
+  return take(options.kill_grace, "--kill-grace", parse_pause_ms, spec.kill_grace_ms);
+}
+
+bool is_variable_name(std::string_view text) {
+  return !text.empty() && (text[0] < '0' || text[0] > '9') && std::all_of(text.begin(), text.end(), [](char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
+}
+
+// Replaces NAME's entry, or appends one.
+void set_variable(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
+  const std::string prefix = name + "=";
+  const auto found = std::find_if(environment.begin(), environment.end(),
+                                  [&](const std::string& entry) { return entry.starts_with(prefix); });
+  if (found == environment.end()) {
+    environment.push_back(prefix + value);
+  } else {
+    *found = prefix + value;
+  }
+}
+
+Status take_exclusive(const JobOptions& options, fb::JobSpecT& spec) {
+  if (options.exclusive && !options.exclusive->empty() && *options.exclusive != "user" && *options.exclusive != "mcs") {
+    return fail(Errc::invalid_argument, "--exclusive: '" + *options.exclusive + "' is unknown; write --exclusive alone");
+  }
+  spec.exclusive = options.exclusive.has_value();
+  return {};
+}
+
+// What is kept with the job for people.
+void take_words(const JobOptions& options, fb::JobSpecT& spec) {
+  spec.comment = options.comment.value_or("");
+  spec.partition = options.partition.value_or("");
+  spec.account = options.account.value_or("");
+  spec.qos = options.qos.value_or("");
+  spec.reservation = options.reservation.value_or("");
+  spec.mail_type = options.mail_type.value_or("");
+  spec.mail_user = options.mail_user.value_or("");
+}
+
+// Scripts look for the directory they were submitted from, which --chdir is not. An outer job's does not count.
+void note_submit_directory(const Surroundings& here, fb::JobSpecT& spec) {
+  std::erase_if(spec.environment, [](const std::string& entry) { return entry.starts_with("MUSTER_SUBMIT_DIR="); });
+  if (spec.working_directory != here.working_directory) {
+    spec.environment.push_back("MUSTER_SUBMIT_DIR=" + here.working_directory);
+  }
+}
+
+// What its steps are told, and whether it is an allocation at all.
+Status take_step(const JobOptions& options, const Surroundings& here, fb::TaskKind kind, JobRequest& request) {
+  const bool files = kind == fb::TaskKind::Ranks && asks_for_step(options);
+  fb::JobSpecT& spec = request.spec;
+  spec.kind = files ? fb::TaskKind::Run : kind;
+  if (spec.kind == fb::TaskKind::Ranks) {
+    return {};
+  }
+  auto step = spec.kind == fb::TaskKind::Run ? make_step(options, here, request.warnings)
+                                             : make_inherited_step(options, request.warnings);
+  if (!step) {
+    return tl::unexpected(step.error());
+  }
+  if (spec.kind == fb::TaskKind::Run) {
+    step->environment.clear();  // the job's
+  }
+  if (files && step->stdout_path.empty()) {
+    step->stdout_path = spec.array.empty() ? "muster-%j.out" : "muster-%A_%a.out";
+  }
+  spec.step = std::make_unique<fb::StepSpecT>(std::move(*step));
+  return {};
+}
+
+}  // namespace
+
+Result<std::uint64_t> parse_pause_ms(std::string_view text) {
+  if (text == "0") {
+    return 0U;
+  }
+  return parse_timeout(text).map([](Duration d) { return static_cast<std::uint64_t>(d.ms()); });
 }
 
 Status take_files(const JobOptions& options, const Surroundings& here, fb::JobSpecT& spec) {
@@ -175,25 +226,28 @@ Status take_files(const JobOptions& options, const Surroundings& here, fb::JobSp
   return take(options.open_mode, "--open-mode", parse_open_mode, spec.append_output);
 }
 
-bool is_variable_name(std::string_view text) {
-  return !text.empty() && (text[0] < '0' || text[0] > '9') && std::all_of(text.begin(), text.end(), [](char c) {
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  });
-}
-
-// Replaces NAME's entry, or appends one.
-void set_variable(std::vector<std::string>& environment, const std::string& name, const std::string& value) {
-  const std::string prefix = name + "=";
-  const auto found = std::find_if(environment.begin(), environment.end(),
-                                  [&](const std::string& entry) { return entry.starts_with(prefix); });
-  if (found == environment.end()) {
-    environment.push_back(prefix + value);
-  } else {
-    *found = prefix + value;
+Status take_step_sizes(const JobOptions& options, fb::StepSpecT& step) {
+  NodeRange nodes;
+  Status s;
+  if (s = take(options.nodes, "--nodes", parse_node_range, nodes); !s) {
+    return s;
   }
+  step.nodes_min = nodes.min;
+  step.nodes_max = nodes.max;
+  if (s = take(options.ntasks, "--ntasks", count_from(1, kRanksMax), step.ntasks); !s) {
+    return s;
+  }
+  if (s = take(options.ntasks_per_node, "--ntasks-per-node", count_from(1, 65'535), step.ntasks_per_node); !s) {
+    return s;
+  }
+  if (s = take(options.gpus_per_task, "--gpus-per-task", count_from(0, 1024), step.gpus_per_task); !s) {
+    return s;
+  }
+  if (options.gres && *options.gres != "none") {
+    step.gres = split(*options.gres, ',');
+  }
+  return take(options.time, "--time", parse_limit_ms, step.time_limit_ms);
 }
-
-}  // namespace
 
 Result<std::vector<std::string>> select_environment(std::string_view choice, const Surroundings& here,
                                                     std::vector<std::string>& warnings) {
@@ -237,30 +291,30 @@ Result<std::vector<std::string>> select_environment(std::string_view choice, con
   return chosen;
 }
 
-Result<JobRequest> make_job_request(const JobOptions& options, const Surroundings& here) {
-  check(!options.command.empty(), "a job needs a command");
+Result<JobRequest> make_job_request(const JobOptions& options, const Surroundings& here, fb::TaskKind kind) {
+  check(!options.command.empty() || kind == fb::TaskKind::Allocation, "a job needs a command");
   JobRequest request;
   fb::JobSpecT& spec = request.spec;
   spec.argv = options.command;
-  spec.name = options.name.value_or(base_name(options.command.front()));
+  spec.name = options.name.value_or(options.command.empty() ? "allocation" : base_name(options.command.front()));
   spec.user = here.user;
   spec.uid = here.uid;
   spec.gid = here.gid;
   spec.submit_host = here.host;
-  spec.requeue = options.requeue;
+  spec.requeue = options.requeue && !options.no_requeue;
   spec.held = options.hold;
-  spec.comment = options.comment.value_or("");
+  spec.private_tmp = options.private_tmp;
+  take_words(options, spec);
+  request.warnings = option_warnings(options);
   if (spec.name.empty() || spec.name.size() > 256) {
     return fail(Errc::invalid_argument, "--job-name: must have 1 to 256 characters");
   }
-  Status s;
-  if (s = take_size(options, spec); !s) {
-    return tl::unexpected(s.error());
+  for (const auto& part : {take_size, take_resources, take_exclusive}) {
+    if (auto s = part(options, spec); !s) {
+      return tl::unexpected(s.error());
+    }
   }
-  if (s = take_resources(options, spec); !s) {
-    return tl::unexpected(s.error());
-  }
-  if (s = take_files(options, here, spec); !s) {
+  if (auto s = take_files(options, here, spec); !s) {
     return tl::unexpected(s.error());
   }
   if (options.array) {
@@ -276,6 +330,10 @@ Result<JobRequest> make_job_request(const JobOptions& options, const Surrounding
     return tl::unexpected(environment.error());
   }
   spec.environment = std::move(*environment);
+  note_submit_directory(here, spec);
+  if (auto s = take_step(options, here, kind, request); !s) {
+    return tl::unexpected(s.error());
+  }
   return request;
 }
 

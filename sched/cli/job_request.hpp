@@ -27,8 +27,11 @@ struct JobRequest {
   std::vector<std::string> warnings;
 };
 
-// Errors name the option and its value. REQUIRES a command (check()).
-[[nodiscard]] Result<JobRequest> make_job_request(const JobOptions& options, const Surroundings& here);
+// Ranks becomes Run when `options` say what only a step can do (step_request.hpp). Run: the step is in `spec.step`, its output
+// goes to whoever is attached unless a file is named. Batch: the script itself is for the caller to add.
+// Errors name the option and its value. REQUIRES a command, but for Allocation (check()).
+[[nodiscard]] Result<JobRequest> make_job_request(const JobOptions& options, const Surroundings& here,
+                                                  fb::TaskKind kind = fb::TaskKind::Ranks);
 
 // --export's value → the environment that is sent.
 [[nodiscard]] Result<std::vector<std::string>> select_environment(std::string_view choice, const Surroundings& here,

@@ -39,6 +39,7 @@ int act(const CommonOptions& common, const Command& command) {
   struct Act {
     Session& session;
     int operator()(const SubmitCommand& c) const { return submit(session, c); }
+    int operator()(const BatchCommand& c) const { return batch(session, c); }
     int operator()(const RunCommand& c) const { return run(session, c); }
     int operator()(const AllocCommand& c) const { return alloc(session, c); }
     int operator()(const AttachCommand& c) const { return attach(session, c); }
@@ -51,6 +52,7 @@ int act(const CommonOptions& common, const Command& command) {
     int operator()(const LogsCommand& c) const { return logs(session, c); }
     int operator()(const ListCommand& c) const { return list(session, c); }
     int operator()(const DrainCommand& c) const { return drain(session, c); }
+    int operator()(const TopoCommand& c) const { return topo(session, c); }
     int operator()(const BenchCommand& c) const { return bench(session, c); }
     int operator()(const ConfigCommand& c) const { return config(session, c); }
     int operator()(const UpCommand&) const { return kUsage; }

@@ -178,6 +178,18 @@ void add_drain(Catalogue& catalogue, bool undrain) {
   sub.finish = [command]() -> Result<Command> { return *command; };
 }
 
+void add_topo(Catalogue& catalogue) {
+  auto draft = std::make_shared<TopoCommand>();
+  Subcommand& sub = catalogue.add({"topo", "Cluster", "draw a node: packages, NUMA nodes, caches, cores and cpus",
+                                   "Each core is a bracket with the numbers of its cpus (hardware threads). Alike nodes share a drawing.\n"
+                                   "Examples:\n  muster topo n1\n  muster topo n1 --svg n1.svg\n"
+                                   "Exit codes: 0 drawn, 1 no such picture, 3 no cluster, 4 unknown node, 5 no answer in time.\n"},
+                                  true);
+  sub.app->add_option("NODE", draft->node, "a node; default: all");
+  add_text(*sub.app, "--svg", draft->svg, "FILE", "a picture for a browser, instead of text");
+  sub.finish = [draft]() -> Result<Command> { return *draft; };
+}
+
 }  // namespace
 
 void add_cluster_subcommands(Catalogue& catalogue) {
@@ -185,6 +197,7 @@ void add_cluster_subcommands(Catalogue& catalogue) {
   add_down(catalogue);
   add_list(catalogue, "status", "the cluster in a few lines", fb::Subject::Status, nullptr);
   add_list(catalogue, "nodes", "list nodes, what they have and what is used", fb::Subject::Nodes, "node");
+  add_topo(catalogue);
   add_drain(catalogue, false);
   add_drain(catalogue, true);
   add_list(catalogue, "frameworks", "list the schedulers connected to the master", fb::Subject::Frameworks, "framework");

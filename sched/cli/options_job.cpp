@@ -1,68 +1,54 @@
 // submit and run: the options that shape a job.
 #include "sched/cli/catalogue.hpp"
+#include "sched/cli/job_option_table.hpp"
 
 namespace muster::cli {
 namespace {
 
-void add_size_options(CLI::App& app, JobOptions& job) {
-  add_text(app, "-n,--ntasks", job.ntasks, "N", "tasks (ranks): processes of the command, started together; default 1, "
-                                                "or one per node with -N")
-      ->group("How much");
-  add_text(app, "-N,--nodes", job.nodes, "N|MIN-MAX", "nodes to spread over; default: as few as fit")->group("How much");
-  add_text(app, "-c,--cpus-per-task", job.cpus_per_task, "CPUS", "cpus of each task, such as 4 or 0.5; default 1")
-      ->group("How much");
-  add_text(app, "--ntasks-per-node", job.ntasks_per_node, "N", "at most so many tasks on one node")->group("How much");
-  add_text(app, "--mem", job.mem, "SIZE", "memory on each node: 4G, 512M; a bare number is megabytes; default: in "
-                                          "proportion to the cpus")
-      ->group("How much");
-  add_text(app, "--mem-per-cpu", job.mem_per_cpu, "SIZE", "memory for each cpu, instead of --mem")->group("How much");
-  add_text(app, "--gpus-per-task", job.gpus_per_task, "N", "gpus of each task; default 0")->group("How much");
-  add_text(app, "--tmp", job.tmp, "SIZE", "disk on each node; default none asked")->group("How much");
-  add_text(app, "-t,--time", job.time, "TIME", "time limit: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS; 0 or "
-                                               "UNLIMITED: none; default none")
-      ->group("How much");
+std::string names_of(const JobOption& option) {
+  return (option.letter != 0 ? std::string("-") + option.letter + "," : "") + option.written();
 }
 
-void add_file_options(CLI::App& app, JobOptions& job, bool run) {
-  add_text(app, "-D,--chdir", job.chdir, "DIR", "working directory; default: this one")->group("Files and surroundings");
-  add_text(app, "-i,--input", job.input, "FILE", "standard input of every task; default /dev/null")
-      ->group("Files and surroundings");
-  add_text(app, "-o,--output", job.output, "PATTERN",
-           run ? "keep the output in this file too; default: it is only shown here"
-               : "output file: %j job (A_a in an array), %A array, %a index, %x name, %N node, %n node's rank, %t rank, %u "
-                 "user; default muster-%j.out")
-      ->group("Files and surroundings");
-  add_text(app, "-e,--error", job.error, "PATTERN", "file for standard error; default: the same as the output")
-      ->group("Files and surroundings");
-  add_text(app, "--open-mode", job.open_mode, "append|truncate", "what happens to existing output files; default truncate")
-      ->group("Files and surroundings");
-  add_text(app, "--export", job.environment, "ALL|NONE|VARS",
-           "environment: ALL of it (default), NONE but PATH, HOME, USER, LOGNAME and SHELL, or those and a list such as "
-           "ALL,A=1 or PATH,B=2")
-      ->group("Files and surroundings");
-}
-
-void add_kind_options(CLI::App& app, JobOptions& job) {
-  add_text(app, "-J,--job-name", job.name, "NAME", "name; default: the command's")->group("What kind");
-  add_text(app, "-a,--array", job.array, "RANGES",
-           "an array of alike jobs: 1-100, 1-9:2, 1,5,7; %50 at the end: at most 50 at once")
-      ->group("What kind");
-  app.add_flag("--requeue", job.requeue, "run it again when its node is lost; default: it ends as NODE_FAIL or LOST")
-      ->group("What kind");
-  app.add_flag("-H,--hold", job.hold, "queue it held, until muster release")->group("What kind");
-  add_text(app, "--kill-grace", job.kill_grace, "SECONDS", "from SIGTERM to SIGKILL at its end; default 5")
-      ->group("What kind");
-  add_text(app, "--comment", job.comment, "TEXT", "kept with the job")->group("What kind");
-  add_text(app, "--key", job.key, "KEY", "submit key of 1 to 32 hex digits: the same key is the same job, however often it "
-                                         "is sent; default random")
-      ->group("What kind");
+// Every option of the table that may stand here. Those without effect are taken and not listed.
+void add_table(CLI::App& app, JobOptions& job, std::uint8_t where) {
+  for (const JobOption& option : job_options()) {
+    if (option.use == JobOption::Use::refused || (option.where & where) == 0) {
+      continue;
+    }
+    std::string help(option.help);
+    if (option.name == "output") {
+      help += where == kInRun ? "; default: it is shown here" : "; default muster-%j.out";
+    }
+    const auto put = [&job, &option](const std::string& value) { set_option(option, value, job); };
+    CLI::Option* added = nullptr;
+    if (option.argument == Argument::none) {
+      added = app.add_flag_function(names_of(option), [put](std::int64_t) { put(""); }, help);
+    } else {
+      added = app.add_option_function<std::string>(names_of(option), put, help)
+                  ->type_name(std::string(option.value_name))
+                  ->expected(option.argument == Argument::optional ? 0 : 1, 1)
+                  ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    }
+    added->group(std::string(option.group));
+  }
 }
 
 constexpr const char* kSubmitMore =
     "Examples:\n"
-    "  muster submit ./app input.dat                 one task, one cpu\n"
+    "  muster submit -- ./app input.dat              one task, one cpu\n"
     "  muster submit -n 8 -c 2 -t 30 -- ./app -v     eight tasks of two cpus, half an hour at most\n"
     "  muster submit -a 1-1000%50 -- ./step          an array: each sees its MUSTER_ARRAY_INDEX\n"
+    "  muster submit job.sh                          without --, a script: as muster batch job.sh\n"
+    "Exit codes: 0 queued (with --wait: the job's own), 2 bad option, 3 no cluster, 4 refused, 5 no answer in time.\n";
+
+constexpr const char* kBatchMore =
+    "The script runs once, on the first node of its allocation; muster run inside it starts steps on all of it.\n"
+    "Options come from the command line, then from SBATCH_* and MUSTER_BATCH_* variables, then from lines such as\n"
+    "  #SBATCH --ntasks=64 --time=1:00:00   # above the first command\n"
+    "Examples:\n"
+    "  muster batch job.sh input.dat\n"
+    "  muster batch -N 2 --ntasks-per-node=4 job.sh      options of the command line win\n"
+    "  muster batch -n 8 --wrap 'muster run ./app'\n"
     "Exit codes: 0 queued (with --wait: the job's own), 2 bad option, 3 no cluster, 4 refused, 5 no answer in time.\n";
 
 constexpr const char* kRunMore =
@@ -73,6 +59,13 @@ constexpr const char* kRunMore =
     "Exit codes: the job's own (128 + signal for a signal); 2 bad option, 3 no cluster, 4 refused, 5 no answer in time,\n"
     "130 left by Ctrl-C.\n";
 
+constexpr const char* kAllocMore =
+    "A shell (or a command of yours) here, while the nodes are held: muster run in it starts steps there.\n"
+    "Examples:\n"
+    "  muster alloc -N 2 -t 60\n"
+    "  muster alloc -n 8 -- ./drive-steps.sh\n"
+    "Exit codes: the shell's own; 2 bad option, 3 no cluster, 4 refused, 5 no answer in time.\n";
+
 }  // namespace
 
 void add_job_subcommands(Catalogue& catalogue) {
@@ -80,26 +73,55 @@ void add_job_subcommands(Catalogue& catalogue) {
     auto draft = std::make_shared<SubmitCommand>();
     Subcommand& sub = catalogue.add({"submit", "Jobs", "queue a job, or an array of jobs", kSubmitMore}, true);
     CLI::App& app = *sub.app;
-    add_size_options(app, draft->job);
-    add_kind_options(app, draft->job);
-    add_file_options(app, draft->job, false);
-    app.add_flag("--parsable", draft->parsable, "print the job's number and nothing else");
-    app.add_flag("-W,--wait", draft->wait, "wait until it has ended; exit with its code");
+    add_table(app, draft->job, kInSubmit);
+    app.add_flag("--parsable", draft->parsable, "print the job's number and nothing else")->group("Common");
+    app.add_flag("-W,--wait", draft->wait, "wait until it has ended; exit with its code")->group("Common");
+    app.add_option("COMMAND", draft->job.command, "the program and its arguments")->type_name("[ARGS...]");
+    sub.takes_command = true;
+    sub.trailing = &draft->job.command;
+    sub.bare = &draft->bare;
+    sub.finish = [draft]() -> Result<Command> { return *draft; };
+  }
+  {
+    auto draft = std::make_shared<BatchCommand>();
+    Subcommand& sub = catalogue.add({"batch", "Jobs", "queue a batch script, with its #SBATCH and #MUSTER lines", kBatchMore}, true);
+    CLI::App& app = *sub.app;
+    add_table(app, draft->job, kInBatch);
+    add_text(app, "--wrap", draft->wrap, "COMMAND", "a shell command line instead of a script")
+        ->group("What kind");
+    app.add_flag("--parsable", draft->parsable, "print the job's number and nothing else")->group("Common");
+    app.add_flag("-W,--wait", draft->wait, "wait until it has ended; exit with its code")->group("Common");
+    app.add_option("SCRIPT", draft->job.command, "the script and its arguments; none, or -: standard input")->type_name("[ARGS...]");
+    sub.takes_command = true;
+    sub.command_optional = true;
+    sub.trailing = &draft->job.command;
+    sub.finish = [draft]() -> Result<Command> {
+      if (draft->wrap && !draft->job.command.empty()) {
+        return fail(Errc::invalid_argument, "--wrap and a script exclude each other");
+      }
+      return *draft;
+    };
+  }
+  {
+    auto draft = std::make_shared<RunCommand>();
+    Subcommand& sub = catalogue.add({"run", "Jobs", "run a job and show its output here", kRunMore}, false);
+    CLI::App& app = *sub.app;
+    add_table(app, draft->job, kInRun);
+    app.add_flag("-q,--quiet", draft->quiet, "say nothing of our own but errors");
     app.add_option("COMMAND", draft->job.command, "the program and its arguments")->type_name("[ARGS...]");
     sub.takes_command = true;
     sub.trailing = &draft->job.command;
     sub.finish = [draft]() -> Result<Command> { return *draft; };
   }
   {
-    auto draft = std::make_shared<RunCommand>();
-    Subcommand& sub = catalogue.add({"run", "Jobs", "run a job and show its output here", kRunMore}, false);
+    auto draft = std::make_shared<AllocCommand>();
+    Subcommand& sub = catalogue.add({"alloc", "Jobs", "a shell that has an allocation", kAllocMore}, false);
     CLI::App& app = *sub.app;
-    add_size_options(app, draft->job);
-    add_kind_options(app, draft->job);
-    add_file_options(app, draft->job, true);
+    add_table(app, draft->job, kInRun);
     app.add_flag("-q,--quiet", draft->quiet, "say nothing of our own but errors");
-    app.add_option("COMMAND", draft->job.command, "the program and its arguments")->type_name("[ARGS...]");
+    app.add_option("COMMAND", draft->job.command, "a program and its arguments; default: your shell")->type_name("[ARGS...]");
     sub.takes_command = true;
+    sub.command_optional = true;
     sub.trailing = &draft->job.command;
     sub.finish = [draft]() -> Result<Command> { return *draft; };
   }

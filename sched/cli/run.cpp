@@ -71,7 +71,7 @@ int run(Session& session, const RunCommand& command) {
   if (!here || !key) {
     return complain(here ? key.error() : here.error());
   }
-  auto request = make_job_request(command.job, *here);
+  auto request = make_job_request(command.job, *here, fb::TaskKind::Run);
   if (!request) {
     complain("run: " + request.error().text);
     return kUsage;

@@ -54,7 +54,7 @@ Result<fb::StepSpecT> make_run_step(const JobOptions& options, const Surrounding
                                               "that runs already; leave it out");
     }
   }
-  auto request = make_job_request(options, here);
+  auto request = make_job_request(options, here, fb::TaskKind::Run);
   if (!request) {
     return tl::unexpected(request.error());
   }

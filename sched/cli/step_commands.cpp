@@ -193,12 +193,11 @@ int alloc(Session& session, const AllocCommand& command) {
     words = {shell != nullptr && *shell != '\0' ? shell : here->shell};
     options.command = {"alloc"};
   }
-  auto request = make_job_request(options, *here);
+  auto request = make_job_request(options, *here, fb::TaskKind::Allocation);
   if (!request) {
     complain("alloc: " + request.error().text);
     return kUsage;
   }
-  request->spec.kind = fb::TaskKind::Allocation;
   request->spec.argv.clear();
   auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGQUIT});
   if (!signals) {

@@ -10,7 +10,10 @@
 #include <cstdlib>
 #include <fstream>
 
+#include <nlohmann/json.hpp>
+
 #include "sched/cli/table.hpp"
+#include "sched/cli/waiting.hpp"
 #include "wire/daemon/machine.hpp"
 
 namespace muster::cli {
@@ -81,15 +84,19 @@ Status check_program(const JobOptions& job, const std::string& subcommand) {
   const std::string head = head_of(path);
   if (const std::string directive = first_directive(head); !directive.empty()) {
     return fail(Errc::invalid_argument, subcommand + ": " + program + " is a batch script ('" + printable(directive) +
-                                       "'), and muster does not read directives yet; give them as options and name its "
-                                       "interpreter: muster " + subcommand + " [OPTIONS] -- " + interpreter_of(head) + " " +
-                                       shell_words({program}));
+                                       "'): muster batch " + shell_words({program}) +
+                                       "; to run it as a program, without its directives, name its interpreter: muster " +
+                                       subcommand + " [OPTIONS] -- " + interpreter_of(head) + " " + shell_words({program}));
   }
   if (by_name) {
     return fail(Errc::invalid_argument,
                 subcommand + ": " + program + " is not on PATH; for the file in this directory write ./" + program);
   }
   return {};
+}
+
+bool names_a_file(const std::string& word) {
+  return is_regular_file(word) && (word.find('/') != std::string::npos || !is_on_path(word));
 }
 
 Result<SubmitKey> submit_key(const std::optional<std::string>& text) {
@@ -143,6 +150,41 @@ Result<fb::SubmittedT> hand_in(Session& session, JobRequest request, const Submi
     }
   }
   return answer;
+}
+
+int queue_job(Session& session, Result<JobRequest> request, const QueueHow& how) {
+  if (!request) {
+    complain(how.subcommand + ": " + request.error().text);
+    return kUsage;
+  }
+  auto key = submit_key(how.key);
+  if (!key) {
+    complain(how.subcommand + ": " + key.error().text);
+    return kUsage;
+  }
+  const bool array = !request->spec.array.empty();
+  auto submitted = hand_in(session, *std::move(request), *key, how.subcommand);
+  if (!submitted) {
+    return complain(submitted.error());
+  }
+  const std::string job = std::to_string(submitted->job);
+  if (session.common().json) {
+    const nlohmann::ordered_json json = {{"job_id", submitted->job},
+                                         {"duplicate", submitted->duplicate},
+                                         {"key", to_string(*key)},
+                                         {"warnings", submitted->warnings}};
+    say(json.dump(2) + "\n");
+  } else if (how.parsable) {
+    say(job + "\n");
+  } else {
+    say("Submitted " + std::string(array ? "array " : "job ") + job + (submitted->duplicate ? " (it was known already)" : "") +
+        "\n");
+  }
+  std::fflush(stdout);
+  if (!how.wait) {
+    return kOk;
+  }
+  return wait_for_jobs(session, {submitted->job}, {.quiet = how.parsable || session.common().json});
 }
 
 }  // namespace muster::cli

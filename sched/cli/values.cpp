@@ -200,6 +200,9 @@ Result<ArraySpec> parse_array(std::string_view text) {
     array.throttle = static_cast<std::uint32_t>(*throttle);
     list = text.substr(0, percent);
   }
+  if (list.starts_with('[') && list.ends_with(']')) {  // seen in real scripts
+    list = list.substr(1, list.size() - 2);
+  }
   for (const std::string& part : split(list, ',')) {
     auto range = parse_array_part(part, text);
     if (!range) {

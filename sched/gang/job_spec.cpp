@@ -231,7 +231,6 @@ std::optional<Complaint> find_fault(const fb::JobSpec& spec, const SpecLimits& l
   if (count_of(spec.node_list()) != 0) return not_yet("--nodelist");
   if (count_of(spec.exclude_nodes()) != 0) return not_yet("--exclude");
   if (count_of(spec.gres()) != 0) return not_yet("--gres");
-  if (size_of(spec.reservation()) != 0) return not_yet("--reservation");
   return std::nullopt;
 }
 

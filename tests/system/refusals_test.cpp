@@ -12,7 +12,11 @@ using Catch::Matchers::Contains;
 TEST_CASE("wrong commands get one clear line and a documented exit code") {
   LocalCluster cluster;
   cluster.up({"--nodes", "2", "--cpus", "2", "--memory", "1G"});
-  write_file(cluster.work() + "/job.sh", "#!/bin/bash\n#SBATCH -n 4\nhostname\n", true);
+  write_file(cluster.work() + "/job.sh", "#!/bin/bash\n#SBATCH -n 5\nhostname\n", true);
+  write_file(cluster.work() + "/bad.sh", "#!/bin/bash\n#SBATCH -n 1\n#SBATCH --nods 1\nhostname\n", true);
+  write_file(cluster.work() + "/value.sh", "#!/bin/bash\n#SBATCH --mem=4Q\nhostname\n", true);
+  write_file(cluster.work() + "/text", "echo\n", true);
+  write_file(cluster.work() + "/app", "\x7f" "ELF", true);
   write_file(cluster.work() + "/plain.sh", "#!/bin/sh\necho plain\n", true);
   struct Row {
     std::vector<std::string> args;
@@ -36,17 +40,26 @@ TEST_CASE("wrong commands get one clear line and a documented exit code") {
       {{"nodes", "n9"}, 4, "n9"},
       {{"drain", "n9"}, 4, "n9"},
       {{"undrain", "n9"}, 4, "n9"},
-      {{"submit", "job.sh"}, 2, "#SBATCH -n 4"},
+      {{"submit", "bad.sh"}, 2, "bad.sh:3: unknown option --nods; did you mean --nodes?"},
+      {{"batch", "bad.sh"}, 2, "bad.sh:3: unknown option --nods; did you mean --nodes?"},
+      {{"batch", "value.sh"}, 2, "value.sh:2: --mem: '4Q'"},
+      {{"batch", "job.sh"}, 4, "cpu"},
+      {{"batch", "none.sh"}, 2, "none.sh: No such file"},
+      {{"batch", "text"}, 2, "its first line must name the interpreter"},
+      {{"batch", "app"}, 2, "muster submit -- ./app"},
+      {{"submit", "./app"}, 2, "muster submit -- ./app"},
+      {{"batch", "--wrap", "true", "job.sh"}, 2, "--wrap and a script exclude each other"},
+      {{"batch", "--label", "job.sh"}, 2, "--label is an option of muster run"},
       {{"submit", "-n", "2", "--", "./job.sh"}, 2, "/bin/bash ./job.sh"},
-      {{"run", "./job.sh"}, 2, "does not read directives yet"},
-      {{"submit", "plain.sh"}, 2, "write ./plain.sh"},
+      {{"run", "./job.sh"}, 2, "muster batch ./job.sh"},
+      {{"run", "plain.sh"}, 2, "write ./plain.sh"},
       {{"submit", "--ntaks", "2", "true"}, 2, "did you mean --ntasks?"},
       {{"submit", "--mem", "4Q", "true"}, 2, "4Q"},
       {{"submit", "-t", "soon", "true"}, 2, "soon"},
       {{"submit", "-a", "5-1", "true"}, 2, "5-1"},
       {{"submit", "-n", "2", "-N", "3", "true"}, 2, "--nodes 3"},
       {{"submit"}, 2, "no command"},
-      {{"submit", "--partition", "x", "true"}, 2, "no --partition yet"},
+      {{"submit", "--licenses", "x", "true"}, 2, "no --licenses yet"},
       {{"quue"}, 2, "did you mean muster queue?"},
       {{"job", "x"}, 2, "'x' is not a job"},
   };

@@ -74,7 +74,7 @@ TEST_CASE("common options stand before or after the command") {
 
 TEST_CASE("a misspelt command or option gets the nearest one") {
   CHECK_THAT(refusal({"stauts"}), Contains("did you mean muster status?"));
-  CHECK_THAT(refusal({"sbatch"}), Contains("did you mean muster submit?"));
+  CHECK_THAT(refusal({"sbatch"}), Contains("did you mean muster batch?"));
   CHECK_THAT(refusal({"submit", "--ntask", "3", "x"}), Contains("--ntask") && Contains("did you mean --ntasks?"));
   CHECK_THAT(refusal({"queue", "--sates=pd"}), Contains("did you mean --states?"));
   CHECK_THAT(refusal({"--dri", "/x", "status"}), Contains("did you mean --dir?"));
@@ -84,9 +84,49 @@ TEST_CASE("a misspelt command or option gets the nearest one") {
 }
 
 TEST_CASE("Slurm's options without a counterpart are refused by name") {
-  CHECK_THAT(refusal({"submit", "--partition=big", "x"}), Contains("muster has no --partition yet"));
-  CHECK_THAT(refusal({"submit", "--wrap", "hostname"}), Contains("sh -c"));
-  CHECK_THAT(refusal({"run", "-p", "x", "y"}), Contains("muster has no -p yet"));
+  CHECK_THAT(refusal({"submit", "--constraint=big", "x"}), Contains("muster has no --constraint yet"));
+  CHECK_THAT(refusal({"submit", "--wrap", "hostname"}), Contains("muster batch --wrap"));
+  CHECK_THAT(refusal({"run", "-d", "x", "y"}), Contains("muster has no -d yet"));
+  CHECK_THAT(refusal({"submit", "--pty", "x"}), Contains("--pty is an option of muster run"));
+}
+
+TEST_CASE("batch takes a script, standard input or a command line") {
+  const auto a = take<BatchCommand>({"batch", "-N2", "--exclusive", "-n", "4", "--qos=high", "-q", "low", "job.sh", "-n", "x"});
+  CHECK(a.job.nodes == "2");
+  CHECK(a.job.ntasks == "4");
+  CHECK(a.job.exclusive == "");
+  CHECK(a.job.qos == "low");
+  CHECK(a.job.command == std::vector<std::string>{"job.sh", "-n", "x"});
+  CHECK(take<BatchCommand>({"batch"}).job.command.empty());
+  CHECK(take<BatchCommand>({"batch", "-n", "2", "--wrap", "a | b"}).wrap == "a | b");
+  CHECK(take<BatchCommand>({"batch", "-W", "--exclusive=user", "-"}).job.exclusive == "user");
+  CHECK(take<BatchCommand>({"batch", "-K", "-O", "--nice", "--nice=3", "x"}).job.ignored == std::vector<std::string>{"nice", "overcommit"});
+  CHECK(take<BatchCommand>({"batch", "-K0", "x"}).job.kill_on_bad_exit == "0");
+  CHECK(take<SubmitCommand>({"submit", "job.sh"}).bare);
+  CHECK_FALSE(take<SubmitCommand>({"submit", "-n", "2", "--", "job.sh"}).bare);
+}
+
+TEST_CASE("topo takes a node and a picture") {
+  const auto a = take<TopoCommand>({"topo", "n1", "--svg", "x.svg"});
+  CHECK(a.node == "n1");
+  CHECK(a.svg == "x.svg");
+  CHECK(take<TopoCommand>({"topo"}).node.empty());
+}
+
+TEST_CASE("run takes what shapes a step") {
+  const auto a = take<RunCommand>({"run", "-l", "-K", "-W", "5", "--mpi=pmix", "-m", "cyclic", "--cpu-bind=none", "--pty",
+                                   "--report-bindings", "--overlap", "-w", "n1", "-q", "./app"});
+  CHECK(a.job.label);
+  CHECK(a.job.kill_on_bad_exit == "");
+  CHECK(a.job.wait_after_first == "5");
+  CHECK(a.job.mpi == "pmix");
+  CHECK(a.job.distribution == "cyclic");
+  CHECK(a.job.cpu_bind == "none");
+  CHECK(a.job.pty);
+  CHECK(a.job.report_bindings);
+  CHECK(a.job.overlap);
+  CHECK(a.job.nodelist == "n1");
+  CHECK(a.quiet);
 }
 
 TEST_CASE("missing and superfluous words are named") {

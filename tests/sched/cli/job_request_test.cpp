@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "sched/cli/step_request.hpp"
+
 namespace muster::cli {
 namespace {
 
@@ -96,6 +98,44 @@ TEST_CASE("resources and limits take their units") {
   options.cpus_per_task.reset();
   options.time = "never";
   CHECK_THAT(error_of(options), Contains("--time: 'never'"));
+}
+
+TEST_CASE("a step is the whole of what was asked, and a command that needs one becomes one") {
+  auto options = job();
+  CHECK(spec_of(options).kind == fb::TaskKind::Ranks);
+  CHECK_FALSE(spec_of(options).step);
+  options.ntasks = "4";
+  options.nodes = "2";
+  options.mpi = "pmix";
+  options.time = "1";
+  options.nodelist = "n[1-2]";
+  const auto spec = spec_of(options);
+  CHECK(spec.kind == fb::TaskKind::Run);
+  REQUIRE(spec.step);
+  CHECK(spec.step->argv == options.command);
+  CHECK(spec.step->ntasks == 4);
+  CHECK(spec.step->nodes_min == 2);
+  CHECK(spec.step->time_limit_ms == 60'000);
+  CHECK(spec.step->stdout_path == "muster-%j.out");
+  CHECK(spec.step->environment.empty());
+  CHECK(spec.step->node_list == std::vector<std::string>{"n1", "n2"});
+
+  std::vector<std::string> warnings;
+  options.input = "0";
+  options.output = "none";
+  const auto step = make_step(options, here(), warnings);
+  REQUIRE(step);
+  CHECK(step->stdin_rank == 0);
+  CHECK(step->stdin_path.empty());
+  CHECK(step->stdout_path == "/dev/null");
+  CHECK(step->working_directory == "/home/ann/jobs");
+  CHECK(step->environment == here().environment);
+  options.input = "none";
+  CHECK(make_step(options, here(), warnings)->stdin_rank == -2);
+  options.input = "data";
+  CHECK(make_step(options, here(), warnings)->stdin_path == "data");
+  options.kill_on_bad_exit = "yes";
+  CHECK_THAT(make_step(options, here(), warnings).error().text, Contains("--kill-on-bad-exit: 'yes'"));
 }
 
 TEST_CASE("files are taken as written, a relative directory is below this one") {

@@ -78,8 +78,8 @@ TEST_CASE("bad specs are refused by the option that is wrong", "[gang]") {
   wish.array = {fb::IndexRange(5, 2, 1)};
   CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("--array: range 5-2") != std::string::npos);
   wish = spec();
-  wish.reservation = "night";
-  CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("--reservation is not supported yet") != std::string::npos);
+  wish.dependency = "singleton";
+  CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("--dependency is not supported yet") != std::string::npos);
   wish = spec();
   wish.working_directory = "here";
   CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("not absolute") != std::string::npos);
