@@ -14,12 +14,21 @@ PmiServer* StepdShell::server(PmiKind kind) {
 
 void StepdShell::pmi_begin(const step_out::PmiBegin& order) {
   for (const PmiKind kind : order.kinds) {
+    const bool by_name = order.kinds.size() == 1;  // else it is offered to whom it may concern
+    if (!by_name && pmi_missing_.contains(kind)) {
+      continue;
+    }
     auto& slot = servers_[kind];
     if (!slot) {
       auto made = kind == PmiKind::pmi1 ? make_pmi1_server()
                                         : make_pmix_server({.node = plan_.facts.node, .directory = plan_.facts.directory});
       if (!made) {
         servers_.erase(kind);
+        if (!by_name) {
+          log::warn("no " + std::string(kind == PmiKind::pmix ? "PMIx" : "PMI-1") + " for programs here: " + made.error().text);
+          pmi_missing_.insert(kind);
+          continue;
+        }
         core_->on_pmi_failed(order.step.step, made.error().text, now());
         return;
       }

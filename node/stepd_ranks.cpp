@@ -40,6 +40,9 @@ void StepdShell::start(const step_out::StartRank& order) {
   }
   for (const PmiKind kind : order.pmi) {
     PmiServer* pmi = server(kind);
+    if (pmi == nullptr && pmi_missing_.contains(kind)) {
+      continue;
+    }
     auto prepared = pmi == nullptr ? Result<PmiRank>(fail(Errc::unsupported, "no PMI server"))
                                    : pmi->prepare_rank(order.step, order.rank);
     if (!prepared) {
@@ -57,7 +60,9 @@ void StepdShell::start(const step_out::StartRank& order) {
   }
   auto started = start_rank(order, extras, *files);
   for (const PmiKind kind : order.pmi) {
-    server(kind)->on_rank_started(order.step, order.rank);
+    if (PmiServer* pmi = server(kind)) {
+      pmi->on_rank_started(order.step, order.rank);
+    }
   }
   if (!started) {
     core_->on_rank_not_started({order.step, order.rank}, started.error().exit_code, started.error().text, now());

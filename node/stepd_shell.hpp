@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -126,6 +127,7 @@ class StepdShell {
   std::string script_path_;
 
   std::map<PmiKind, std::unique_ptr<PmiServer>> servers_;
+  std::set<PmiKind> pmi_missing_;  // could not be started, and nobody had asked for it by name
   std::optional<step_out::Finish> finish_;
   Instant leave_by_ = Instant::never();
   bool gone_{};
