@@ -18,7 +18,9 @@
 #include "master/gateway/duties.hpp"
 #include "master/web/announcement.hpp"
 #include "master/web/web_server.hpp"
+#include "wire/daemon/config_arguments.hpp"
 #include "wire/daemon/durable_file.hpp"
+#include "wire/daemon/key_file.hpp"
 #include "wire/daemon/log.hpp"
 #include "wire/daemon/machine.hpp"
 #include "wire/daemon/process_identity.hpp"
@@ -39,6 +41,11 @@ constexpr unsigned kPassThreadsMax = 8;
 struct Arguments {
   std::string dir;
   std::vector<std::string> listen;
+  std::string config;
+  std::string key;
+  std::string keys;
+  bool all_users{};
+  std::vector<std::uint32_t> operators;
   std::string http = "5050";
   std::string threads;
   unsigned pass_threads = 0;
@@ -61,7 +68,15 @@ Duration seconds(double s) { return Duration::from_ns(static_cast<std::int64_t>(
 void define(CLI::App& app, Arguments& a) {
   const auto positive = CLI::Range(0.001, 1e9);
   app.add_option("--dir", a.dir, "The cluster's folder: DIR/master.ipc and DIR/master/ are made here")->required();
-  app.add_option("--listen", a.listen, "More endpoints: ipc:///path or tcp://127.0.0.1:PORT (port 0: a free one)");
+  app.add_option("--config", a.config, kConfigHelp);
+  app.add_option("--listen", a.listen,
+                 "More endpoints: ipc:///path, tcp://127.0.0.1:PORT (port 0: a free one), or with keys any tcp://ADDRESS:PORT")
+      ->check([](const std::string& text) { return fault_of(parse_endpoint(text)); });
+  app.add_option("--key", a.key, "This host's key pair, made by `muster keygen`. Default: DIR/muster.key, if it is there");
+  app.add_option("--keys", a.keys,
+                 "TOML file with the table [keys]: whose keys may connect, and as what. Default: DIR/keys.toml, if it is there");
+  app.add_flag("--all-users", a.all_users, "Every local user may look at nodes, offers and tasks, not only who runs this");
+  app.add_option("--operator", a.operators, "Numeric id of a user who may also drain nodes and set shares; may be repeated");
   app.add_option("--http", a.http, "Port of the JSON pages on 127.0.0.1 (busy: another is chosen), or off")
       ->capture_default_str();
   app.add_option("--threads", a.threads,
@@ -128,14 +143,50 @@ Result<std::vector<Endpoint>> endpoints_of(const Arguments& a) {
     if (!endpoint) {
       return tl::unexpected(endpoint.error());
     }
-    if (!endpoint->is_local()) {
-      return fail(Errc::unsupported, "--listen " + text + ": other hosts could connect, and there are no keys to tell " +
-                                         "who they are; listen on tcp://127.0.0.1:" + std::to_string(endpoint->port) +
-                                         " or on an ipc:// path");
-    }
     out.push_back(*std::move(endpoint));
   }
   return out;
+}
+
+// Whom the gateways let in, and as what.
+Status admit(const Arguments& a, const std::vector<ConfigEntry>& entries, GatewayOptions& gateway, MasterConfig& config) {
+  gateway.owner_uid = ::geteuid();
+  gateway.all_users = a.all_users;
+  gateway.operators = a.operators;
+  gateway.on_refused = [](const std::string& text) { log::warn(text); };
+  auto own = own_keys(a.key, a.dir);
+  if (!own) {
+    return tl::unexpected(own.error());
+  }
+  gateway.keys = *std::move(own);
+  auto keys = allowed_keys(entries);
+  if (!keys) {
+    return tl::unexpected(keys.error());
+  }
+  const std::string path = a.keys.empty() ? a.dir + "/keys.toml" : a.keys;
+  const auto listed = read_config(path);
+  if (!listed && (!a.keys.empty() || listed.error().code != Errc::not_found)) {
+    return tl::unexpected(listed.error());
+  }
+  if (listed) {
+    const std::string tables[] = {"keys"};
+    if (const auto checked = as_arguments(*listed, {}, tables); !checked) {
+      return tl::unexpected(checked.error());
+    }
+    auto more = allowed_keys(*listed);
+    if (!more) {
+      return tl::unexpected(more.error());
+    }
+    keys->merge(*more);
+  }
+  for (auto& [key, allowed] : *keys) {
+    config.key_nodes.push_back(std::move(allowed.nodes));
+    const std::uint8_t rights = allowed.role == KeyRole::node        ? kMayRegister
+                                : allowed.role == KeyRole::framework ? kMaySubscribe | kMayQuery
+                                                                     : kMayOperate | kMayQuery;
+    gateway.key_rights.emplace(key, KeyRights{rights, static_cast<std::uint16_t>(config.key_nodes.size())});
+  }
+  return {};
 }
 
 // Unset: off.
@@ -165,7 +216,7 @@ unsigned pass_threads_of(const Arguments& a) {
   return threads_of(a) == Threads::shared ? 1 : std::min(std::thread::hardware_concurrency(), kPassThreadsMax);
 }
 
-Status serve(const Arguments& a) {
+Status serve(const Arguments& a, const std::vector<ConfigEntry>& entries) {
   const auto endpoints = endpoints_of(a);
   if (!endpoints) {
     return tl::unexpected(endpoints.error());
@@ -175,6 +226,9 @@ Status serve(const Arguments& a) {
     return tl::unexpected(http_port.error());
   }
   const std::string folder = a.dir + "/master";
+  if (auto made = make_directory(a.dir, a.all_users ? 0755 : 0700); !made) {
+    return made;
+  }
   if (auto made = make_directory(folder); !made) {
     return made;
   }
@@ -199,10 +253,13 @@ Status serve(const Arguments& a) {
   if (auto ok = context.ok(); !ok) {
     return ok;
   }
+  MasterConfig config = config_of(a);
   DutiesOptions options;
   options.threads = threads_of(a);
   options.spins_max = options.threads == Threads::dedicated ? 2000 : 0;
-  options.gateway.owner_uid = ::geteuid();
+  if (auto admitted = admit(a, entries, options.gateway, config); !admitted) {
+    return admitted;
+  }
   const SystemClock clock;
   auto duties = Duties::open(context, *endpoints, options);
   if (!duties) {
@@ -220,7 +277,6 @@ Status serve(const Arguments& a) {
     }
   }
 
-  MasterConfig config = config_of(a);
   const unsigned pass_threads = pass_threads_of(a);
   if (pass_threads > 1) {
     config.parallel_for = parallel_for_on(pass_threads);
@@ -240,6 +296,14 @@ Status serve(const Arguments& a) {
   for (const Endpoint& endpoint : (*duties)->endpoints()) {
     announcement.endpoints.push_back(endpoint.to_string());
     shown += " " + endpoint.to_string();
+  }
+  if (a.all_users) {
+    if (auto opened = open_to_all(a.dir + "/master.ipc"); !opened) {
+      return opened;
+    }
+  }
+  if (!options.gateway.keys.empty()) {
+    log::info(std::to_string(options.gateway.key_rights.size()) + " keys may connect over tcp");
   }
   if (auto written = write_durably(folder + "/master.json", to_json(announcement), {.sync = false, .mode = 0644}); !written) {
     return written;
@@ -265,8 +329,13 @@ int main(int argc, char** argv) {
   CLI::App app{"The muster master: knows nodes and frameworks, makes offers, passes launches on."};
   Arguments arguments;
   define(app, arguments);
+  auto configured = configured_arguments<CLI::App, Arguments>(argc, argv, define, {"keys"});
+  if (!configured) {
+    std::fprintf(stderr, "muster-master: %s\n", configured.error().text.c_str());
+    return kUsage;
+  }
   try {
-    app.parse(argc, argv);
+    app.parse(configured->arguments);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       return app.exit(error);
@@ -284,7 +353,7 @@ int main(int argc, char** argv) {
     return kFailed;
   }
   arguments.dir = std::filesystem::absolute(arguments.dir).lexically_normal().string();
-  const Status served = serve(arguments);
+  const Status served = serve(arguments, configured->entries);
   if (!served) {
     if (!arguments.log.empty()) {
       log::error(served.error().text);

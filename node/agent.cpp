@@ -96,6 +96,7 @@ void Agent::read_master() {
       core_.on_master_link_down(now());
     }
   }
+  refusals_.look(master_, now().mono);
   for (int i = 0; i < kBatchMax; ++i) {
     const auto got = master_.receive(buffer_);
     if (!got) {
@@ -106,6 +107,7 @@ void Agent::read_master() {
       return;
     }
     if (const auto frame = verify_frame(buffer_)) {
+      refusals_.hear(**frame, now().mono);
       core_.on_master_frame(**frame, now());
     } else {
       core_.on_bad_master_frame(frame.error(), now());

@@ -11,6 +11,7 @@
 #include "node/core/node_core.hpp"
 #include "node/exec/launcher_client.hpp"
 #include "node/exec/output_file.hpp"
+#include "wire/daemon/link_refusals.hpp"
 #include "wire/daemon/signals.hpp"
 #include "wire/socket/dealer.hpp"
 #include "wire/socket/poller.hpp"
@@ -47,6 +48,7 @@ class Agent {
   AgentDisk disk_;
   const SignalFd& signals_;
   Dealer master_;
+  LinkRefusals refusals_;
   Router users_;
   Poller poller_;
   NodeCore core_;

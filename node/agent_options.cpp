@@ -12,6 +12,7 @@
 #include "node/exec/system_files.hpp"
 #include "node/topology/hwloc_topology.hpp"
 #include "node/topology/node_cpus.hpp"
+#include "wire/daemon/key_file.hpp"
 #include "wire/daemon/machine.hpp"
 #include "wire/model/cpu_list.hpp"
 #include "wire/model/topology_text.hpp"
@@ -23,17 +24,67 @@ tl::unexpected<Error> named(const std::string& option, const Error& error) {
   return fail(error.code, option + ": " + error.text);
 }
 
-Result<Endpoint> local_endpoint(const std::string& option, const std::string& text) {
+Result<Endpoint> endpoint_of(const std::string& option, const std::string& text) {
   auto endpoint = parse_endpoint(text);
   if (!endpoint) {
     return named(option, endpoint.error());
   }
-  if (!endpoint->is_local()) {
-    return fail(Errc::unsupported, option + " " + text +
-                                       ": links between hosts need keys, which this version does not have; use an "
-                                       "ipc:// path or tcp://127.0.0.1:PORT");
-  }
   return endpoint;
+}
+
+// The master, the job socket and the keys: how this host is connected to others.
+Status connect_to_others(const AgentOptions& options, const std::string& dir, AgentPlan& plan) {
+  auto master = endpoint_of("--master", options.master.empty() ? "ipc://" + dir + "/master.ipc" : options.master);
+  if (!master) {
+    return tl::unexpected(master.error());
+  }
+  plan.master = *std::move(master);
+  auto keys = own_keys(options.key, dir);
+  if (!keys) {
+    return tl::unexpected(keys.error());
+  }
+  plan.keys = *std::move(keys);
+  if (!plan.master.is_local() && plan.keys.empty()) {
+    return fail(Errc::unsupported, "--master " + plan.master.address() + ": a master on another host wants to know who this is; make a "
+                                       "key pair with `muster keygen --dir " + dir + "` and put its public key into the master's list");
+  }
+  std::string address = options.address;
+  if (address.empty() && options.job_endpoint.empty() && !plan.master.is_local()) {
+    auto own = address_towards(plan.master.host, plan.master.port);
+    if (!own) {
+      return fail(own.error().code, own.error().text + "; give this host's own address with --address");
+    }
+    address = *std::move(own);
+  }
+  auto local = ipc_endpoint(plan.state_dir + "/job.ipc");
+  if (!local) {
+    return tl::unexpected(local.error());
+  }
+  if (options.job_endpoint.empty() && address.empty()) {
+    plan.job = {*std::move(local)};
+    return {};
+  }
+  const bool six = address.find(':') != std::string::npos;
+  auto job = endpoint_of(options.job_endpoint.empty() ? "--address" : "--job-endpoint",
+                         options.job_endpoint.empty() ? "tcp://" + (six ? "[" + address + "]" : address) + ":*" : options.job_endpoint);
+  if (!job) {
+    return tl::unexpected(job.error());
+  }
+  if (job->host == "*" || job->host == "0.0.0.0" || job->host == "::") {
+    return fail(Errc::invalid_argument, job->address() + ": others can't connect to \"any address\"; name the address that they "
+                                                         "reach this host at");
+  }
+  plan.job = {*job};
+  if (job->kind == Endpoint::Kind::tcp) {
+    plan.job.push_back(*std::move(local));
+    if (!job->is_local()) {
+      Endpoint any_port = *job;
+      any_port.port = 0;
+      any_port.key.clear();
+      plan.config.step_listen = any_port.address();
+    }
+  }
+  return {};
 }
 
 Result<std::uint32_t> whole_cpus(const std::string& text) {
@@ -168,22 +219,14 @@ Result<AgentPlan> make_plan(const AgentOptions& options) {
   if (auto good = check_name(config.name); !good) {
     return tl::unexpected(good.error());
   }
+  config.switch_user = options.run_as_submitter;
+  config.owner_uid = ::geteuid();
+  config.allow_root = options.allow_root;
   const std::string dir = std::filesystem::absolute(options.dir).lexically_normal().string();
   plan.state_dir = options.state_dir.empty() ? dir + "/nodes/" + config.name
                                              : std::filesystem::absolute(options.state_dir).lexically_normal().string();
-  auto master = local_endpoint("--master", options.master.empty() ? "ipc://" + dir + "/master.ipc" : options.master);
-  if (!master) {
-    return tl::unexpected(master.error());
-  }
-  plan.master = *std::move(master);
-  auto job = local_endpoint("--job-endpoint",
-                            options.job_endpoint.empty() ? "ipc://" + plan.state_dir + "/job.ipc" : options.job_endpoint);
-  if (!job) {
-    return tl::unexpected(job.error());
-  }
-  plan.job = *std::move(job);
-  if (!plan.job.is_local()) {
-    config.step_listen = "tcp://" + plan.job.host + ":*";
+  if (auto connected = connect_to_others(options, dir, plan); !connected) {
+    return tl::unexpected(connected.error());
   }
   auto launcher = launcher_of(options);
   if (!launcher) {

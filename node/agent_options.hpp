@@ -7,6 +7,7 @@
 
 #include "node/core/node_core.hpp"
 #include "wire/base/result.hpp"
+#include "wire/socket/curve.hpp"
 #include "wire/socket/endpoint.hpp"
 
 namespace muster::node {
@@ -16,7 +17,12 @@ struct AgentOptions {
   std::string name;                       // "" = the host's
   std::string state_dir;                  // "" = dir/nodes/name
   std::string master;                     // "" = ipc://dir/master.ipc
-  std::string job_endpoint;               // "" = ipc://state_dir/job.ipc
+  std::string job_endpoint;               // "" = tcp://address:*, or without an address ipc://state_dir/job.ipc
+  std::string address;                    // of this host, for others; "" = the one it reaches a master elsewhere from
+  std::string config;
+  std::string key;                        // "" = dir/muster.key, if it is there
+  bool run_as_submitter{};
+  bool allow_root{};
   std::string cpus;                       // advertised; "" = the machine's
   std::uint32_t first_cpu{};
   std::string memory;                     // advertised; "" = the machine's
@@ -44,7 +50,8 @@ struct AgentPlan {
   NodeConfig config;
   std::string state_dir;
   Endpoint master;
-  Endpoint job;
+  std::vector<Endpoint> job;              // first the one to tell others
+  KeyPair keys;
   std::string launcher;
   bool plain{};
   std::string wrapping_text;              // for the log; "" when cpus are the machine's own

@@ -115,6 +115,7 @@ struct MasterCore::Impl final : Allocator::Sink {
 
   // ---- nodes (register.cpp, node_report.cpp, node.cpp)
   void on_register(LinkId id, const Peer& peer, const fb::Frame& frame, const fb::Register& message, Now now);
+  [[nodiscard]] bool key_allows(const Peer& peer, const std::string& node) const;
   void register_node(Link& link, const Peer& peer, const fb::NodeRegistration& registration, Now now);
   void take_report(NodeIndex node, const fb::NodeRegistration& registration, bool rebooted, Now now);
   void report_known(TaskIndex task, TaskState reported, Now now);

@@ -38,14 +38,27 @@ struct MasterConfig {
   std::uint32_t records_per_frame_max = 4096;
   std::string version{kVersionText};
   std::uint16_t http_port{};                           // told to operators; 0 = none
+  // Names of the nodes that each key may register; "*" is any.
+  std::vector<std::vector<std::string>> key_nodes;
   ParallelFor parallel_for{};                          // for passes over many rows; none: they are serial
 };
 
-// Who a link authenticated as. Local links carry the kernel's word.
+// What a peer may do, as bits.
+enum Right : std::uint8_t {
+  kMayQuery = 1,
+  kMayOperate = 2,    // drain, weights, quotas
+  kMaySubscribe = 4,
+  kMayRegister = 8,
+  kMayAll = 15,
+};
+
+// Who a link authenticated as. Local links carry the kernel's word, links between hosts a key.
 struct Peer {
   bool local{};
   std::uint32_t uid{};
   std::uint32_t pid{};
+  std::uint8_t rights = kMayAll;
+  std::uint16_t key{};  // place in MasterConfig::key_nodes, from 1; 0 = authenticated without a key
 };
 
 struct OutFrame {

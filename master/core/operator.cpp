@@ -30,14 +30,31 @@ std::uint64_t page(fb::OperatorReplyT& reply, std::uint32_t places, std::uint64_
   return rows + (place - std::min(place, after)) / kPlacesPerRow;
 }
 
+std::uint64_t request_of(const fb::Frame& frame) {
+  switch (frame.body_type()) {
+    case fb::Body::OperatorQuery: return frame.body_as_OperatorQuery()->request();
+    case fb::Body::DrainNode: return frame.body_as_DrainNode()->request();
+    case fb::Body::SetWeight: return frame.body_as_SetWeight()->request();
+    case fb::Body::SetQuota: return frame.body_as_SetQuota()->request();
+    default: return 0;
+  }
+}
+
 std::unique_ptr<fb::ShapeT> shape_of(const Resources& resources) {
   return std::make_unique<fb::ShapeT>(to_shape_object(resources));
 }
 
 }  // namespace
 
-void MasterCore::Impl::on_operator(LinkId id, const Peer&, const fb::Frame& frame, Now now) {
+void MasterCore::Impl::on_operator(LinkId id, const Peer& peer, const fb::Frame& frame, Now now) {
   using enum fb::RefusedCode;
+  const bool query = frame.body_type() == fb::Body::OperatorQuery;
+  if ((peer.rights & (query ? kMayQuery : kMayOperate)) == 0) {
+    refuse(id, frame, NotAllowed, fb::EnumNameBody(frame.body_type()),
+           query ? "your key may not ask for the master's tables" : "only operators of this cluster may do this",
+           request_of(frame));
+    return;
+  }
   const auto done = [&](std::uint64_t request, std::string text) {
     fb::OperatorDoneT body;
     body.request = request;

@@ -75,6 +75,16 @@ std::optional<FrameError> check_registration(const fb::NodeRegistration& node) {
 
 }  // namespace
 
+bool MasterCore::Impl::key_allows(const Peer& peer, const std::string& node) const {
+  if (peer.key == 0) {
+    return true;
+  }
+  const auto& names = config.key_nodes;
+  return peer.key <= names.size() && std::any_of(names[peer.key - 1U].begin(), names[peer.key - 1U].end(), [&](const std::string& name) {
+           return name == node || name == "*";
+         });
+}
+
 void MasterCore::Impl::on_register(LinkId id, const Peer& peer, const fb::Frame& frame, const fb::Register& message,
                                    Now now) {
   using enum fb::RefusedCode;
@@ -92,9 +102,18 @@ void MasterCore::Impl::on_register(LinkId id, const Peer& peer, const fb::Frame&
     refuse(id, frame, BadRequest, "nodes", "Register names no node");
     return;
   }
+  if ((peer.rights & kMayRegister) == 0) {
+    refuse(id, frame, NotAllowed, "Register", "you may not register nodes here: the master's list of keys must say \"node NAME\"");
+    return;
+  }
   std::set<std::string_view> names;
   for (const fb::NodeRegistration* registration : *message.nodes()) {
     const std::string name(text_of(registration->name()));
+    if (!key_allows(peer, name)) {
+      refuse(id, frame, NotAllowed, "node " + name, "your key is not that of node " + name +
+             ": the master's list of keys must say \"node " + name + "\"");
+      return;
+    }
     if (const auto error = check_registration(*registration)) {
       refuse(id, frame, error->code, "node " + name, error->text);
       return;

@@ -55,6 +55,10 @@ void MasterCore::Impl::on_subscribe(LinkId id, const Peer& peer, const fb::Frame
     return;
   }
   const std::string subject = "framework " + std::string(text_of(message.name()));
+  if ((peer.rights & kMaySubscribe) == 0) {
+    refuse(id, frame, NotAllowed, subject, "you may not bring a framework here: the master's list of keys must say \"framework\"");
+    return;
+  }
   if (message.framework() == 0 || text_of(message.name()).empty()) {
     refuse(id, frame, BadRequest, subject, "a framework has a name and an id that is not 0");
     return;

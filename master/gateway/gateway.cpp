@@ -19,6 +19,15 @@ Result<std::unique_ptr<Gateway>> Gateway::open(Context& context, std::span<const
   router_options.socket.frame_bytes_max = options.limits.frame_bytes_max;
   router_options.first_link = options.first_link;
   router_options.link_stride = options.link_stride;
+  router_options.socket.keys = options.keys;
+  router_options.on_refused = options.on_refused;
+  if (!options.keys.empty()) {
+    std::vector<PublicKey> allowed;
+    for (const auto& [key, rights] : options.key_rights) {
+      allowed.push_back(key);
+    }
+    router_options.allowed = std::make_shared<AllowedKeys>(std::move(allowed));
+  }
   auto router = Router::bind(context, endpoints, router_options);
   if (!router) {
     return tl::unexpected(router.error());
@@ -76,15 +85,40 @@ std::size_t Gateway::receive(Instant now) {
   return done;
 }
 
+tl::expected<Peer, FrameError> Gateway::judge(const PeerIdentity& who) const {
+  Peer peer{who.local, who.uid, who.pid};
+  if (!who.local) {
+    if (options_.keys.empty()) {
+      peer.rights = options_.all_users ? kMayQuery : kMayAll;
+      return peer;
+    }
+    const auto known = options_.key_rights.find(who.key);
+    if (known == options_.key_rights.end()) {
+      return tl::unexpected(FrameError{fb::RefusedCode::Unauthenticated, "no key vouches for you"});
+    }
+    peer.rights = known->second.rights;
+    peer.key = known->second.place;
+    return peer;
+  }
+  if (!options_.owner_uid || who.uid == *options_.owner_uid || who.uid == 0) {
+    return peer;
+  }
+  if (!options_.all_users) {
+    return tl::unexpected(FrameError{fb::RefusedCode::NotAllowed, "this master serves user " + std::to_string(*options_.owner_uid) +
+                                                                      " only; you are " + std::to_string(who.uid)});
+  }
+  const bool operates = std::find(options_.operators.begin(), options_.operators.end(), who.uid) != options_.operators.end();
+  peer.rights = operates ? kMayQuery | kMayOperate : kMayQuery;
+  return peer;
+}
+
 bool Gateway::deliver() {
-  const Peer peer{held_.peer.local, held_.peer.uid, held_.peer.pid};
+  const auto judged = judge(held_.peer);
+  const Peer peer = judged.value_or(Peer{held_.peer.local, held_.peer.uid, held_.peer.pid, 0});
   const auto bytes = held_.message.bytes();
   bool taken = false;
-  if (peer.local && options_.owner_uid && peer.uid != *options_.owner_uid && peer.uid != 0) {
-    taken = inbox_.put_bad(held_.link, peer,
-                           {fb::RefusedCode::NotAllowed, "this master serves user " +
-                                                             std::to_string(*options_.owner_uid) + " only; you are " +
-                                                             std::to_string(peer.uid)});
+  if (!judged) {
+    taken = inbox_.put_bad(held_.link, peer, judged.error());
     count(probe_.strangers, taken ? 1 : 0);
   } else if (held_.several_parts) {
     taken = inbox_.put_bad(held_.link, peer, {fb::RefusedCode::Malformed, "a message of several parts is no frame"});

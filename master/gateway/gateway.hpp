@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,14 +27,26 @@
 
 namespace muster::master {
 
+// What a key allows; see Peer.
+struct KeyRights {
+  std::uint8_t rights{};
+  std::uint16_t place{};
+};
+
 struct GatewayOptions {
   FrameLimits limits{};
   std::size_t inbox_bytes = 1U << 20U;        // larger frames than an eighth of it go by the heap
   std::size_t outbox_frames = 4096;
   std::size_t batch_frames_max = 512;         // per do_work and direction
   Duration forget_links_after = Duration::from_seconds(150);  // of silence; longer than any fence
-  // Local peers must have this uid (or be root); unset: anybody who can open the socket.
+  // Local peers must have this uid (or be root) to do everything; unset: anybody who can open the socket may.
   std::optional<std::uint32_t> owner_uid{};
+  bool all_users{};                           // other local users may look
+  std::vector<std::uint32_t> operators{};     // and these may drain nodes and set shares too
+  // tcp endpoints speak CURVE with these keys, and admit `key_rights` only. None: plain, on this machine.
+  KeyPair keys{};
+  std::map<PublicKey, KeyRights> key_rights{};
+  std::function<void(const std::string& text)> on_refused{};  // from another thread, at most once a minute
   std::uint64_t first_link = 1;               // see RouterOptions: the gateways of one master share the numbers out
   std::uint64_t link_stride = 1;
 };
@@ -96,6 +110,7 @@ class Gateway {
   std::size_t receive(Instant now);
   std::size_t send();
   bool deliver();        // held_ → inbox
+  [[nodiscard]] tl::expected<Peer, FrameError> judge(const PeerIdentity& who) const;
   void deliver_lost();   // lost_ → inbox
 
   Router router_;

@@ -10,8 +10,16 @@ struct Inbox::Head {
   InboxKind kind{};
   std::uint32_t uid{};
   std::uint32_t pid{};
-  std::uint16_t local{};
-  std::uint16_t code{};
+  std::uint8_t local{};
+  std::uint8_t rights{};
+  std::uint16_t key{};
+  std::uint32_t code{};
+  std::uint32_t reserved{};
+
+  static Head of(LinkId from, InboxKind what, const Peer& peer, fb::RefusedCode code = {}) {
+    return {from.value(), what, peer.uid, peer.pid, static_cast<std::uint8_t>(peer.local ? 1 : 0), peer.rights, peer.key,
+            static_cast<std::uint32_t>(code), 0};
+  }
 };
 
 Inbox::~Inbox() {
@@ -35,8 +43,8 @@ bool Inbox::put(const Head& head, std::span<const std::uint8_t> body) {
 }
 
 bool Inbox::put_message(LinkId link, const Peer& peer, std::span<const std::uint8_t> raw, const FrameLimits& limits) {
-  static_assert(sizeof(Head) == 24);
-  Head head{link.value(), InboxKind::frame, peer.uid, peer.pid, static_cast<std::uint16_t>(peer.local ? 1 : 0), 0};
+  static_assert(sizeof(Head) == 32);
+  Head head = Head::of(link, InboxKind::frame, peer);
   if (raw.size() > big_above_) {
     auto copy = std::make_unique<FrameBytes>(raw.begin(), raw.end());
     const auto frame = verify_frame(*copy, limits);
@@ -70,12 +78,10 @@ bool Inbox::put_message(LinkId link, const Peer& peer, std::span<const std::uint
 }
 
 bool Inbox::put_bad(LinkId link, const Peer& peer, const FrameError& error) {
-  const Head head{link.value(), InboxKind::bad_frame, peer.uid, peer.pid,
-                  static_cast<std::uint16_t>(peer.local ? 1 : 0), static_cast<std::uint16_t>(error.code)};
-  return put(head, {reinterpret_cast<const std::uint8_t*>(error.text.data()), error.text.size()});
+  return put(Head::of(link, InboxKind::bad_frame, peer, error.code), {reinterpret_cast<const std::uint8_t*>(error.text.data()), error.text.size()});
 }
 
-bool Inbox::put_lost(LinkId link) { return put(Head{link.value(), InboxKind::link_lost, 0, 0, 0, 0}, {}); }
+bool Inbox::put_lost(LinkId link) { return put(Head::of(link, InboxKind::link_lost, {}), {}); }
 
 bool Inbox::front(InboxRecord& record) {
   const auto bytes = ring_.peek();
@@ -87,7 +93,7 @@ bool Inbox::front(InboxRecord& record) {
   const auto body = bytes.subspan(sizeof head);
   record.kind = head.kind;
   record.link = LinkId(head.link);
-  record.peer = {head.local != 0, head.uid, head.pid};
+  record.peer = {head.local != 0, head.uid, head.pid, head.rights, head.key};
   record.bytes = body;
   record.code = static_cast<fb::RefusedCode>(head.code);
   record.text = {};

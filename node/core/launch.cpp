@@ -6,6 +6,23 @@
 #include "wire/schema/shapes.hpp"
 
 namespace muster::node {
+namespace {
+
+// Whom a task would run as, and whether this node does that. Frameworks that name nobody leave uid 0.
+std::string user_fault(const NodeConfig& config, const fb::TaskSpec& spec) {
+  if (config.switch_user) {
+    return spec.uid() != 0 || config.allow_root ? std::string()
+                                                : "node " + config.name + " runs no tasks of root; submit as an ordinary user, or start "
+                                                      "muster-node with --allow-root";
+  }
+  if (config.owner_uid && spec.uid() != 0 && spec.uid() != *config.owner_uid) {
+    return "node " + config.name + " runs tasks of user " + std::to_string(*config.owner_uid) + " only, not of user " +
+           std::to_string(spec.uid()) + "; as root it runs everybody's with --run-as-submitter";
+  }
+  return {};
+}
+
+}  // namespace
 
 void NodeCore::Impl::take_launches(const Launches* launches, const Specs* specs, const Shapes* shapes,
                                    const flatbuffers::Vector<std::uint64_t>* frameworks,
@@ -61,6 +78,9 @@ void NodeCore::Impl::take_launches(const Launches* launches, const Specs* specs,
         shape = from_fb(*shapes->Get(entry->shape()));
       }
       fault = !spec.spec ? spec.spec.error().text : !*shape ? shape->error().text : launch_fault(**spec.spec, *entry);
+      if (fault.empty()) {
+        fault = user_fault(config, **spec.spec);
+      }
       if (fault.empty() && entry->after() != 0 && (predecessors == nullptr || entry->after() > predecessors->size())) {
         fault = "the launch follows an attempt that the frame does not name";
       }

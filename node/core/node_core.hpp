@@ -37,6 +37,8 @@ struct NodeConfig {
   std::vector<std::string> attributes;
   std::string switch_name;
   bool switch_user{};                     // run tasks as the submitter (installed daemons), not as ourselves
+  bool allow_root{};                      // with switch_user: root's tasks too
+  std::optional<std::uint32_t> owner_uid; // without switch_user: whose tasks are run; unset = anybody's, as ourselves
   bool enforce_memory{};                  // memory shares are limits
   std::uint32_t processes_max{};          // processes and threads of a task, all together; 0 = no limit
   std::string stepd_path;                 // of the program that runs the steps of an allocation

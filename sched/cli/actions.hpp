@@ -39,6 +39,7 @@ void cancel_job(Session& session, std::uint64_t job);
 [[nodiscard]] int exec(const CommonOptions& common, const ExecCommand& command);
 [[nodiscard]] int up(const CommonOptions& common, const UpCommand& command);
 [[nodiscard]] int down(const CommonOptions& common, const DownCommand& command);
+[[nodiscard]] int keygen(const CommonOptions& common, const KeygenCommand& command);
 [[nodiscard]] int version(const CommonOptions& common, const VersionCommand& command);
 
 // The whole program.

@@ -28,7 +28,8 @@ Subcommand& Catalogue::add(const Words& words, bool json) {
 void Catalogue::add_common_options() {
   for (const auto& sub : all_) {
     CLI::App& app = *sub->app;
-    add_text(app, "--dir", draft_.dir, "DIR", "the cluster's folder; default $MUSTER_DIR, else ~/.muster")->group("Common");
+    add_text(app, "--dir", draft_.dir, "DIR", "the cluster's folder; default: see `muster help`")->group("Common");
+    add_text(app, "--cluster", draft_.cluster, "FILE", "instead: its cluster.toml, or the folder that this is in")->group("Common");
     add_text(app, "--timeout", draft_.timeout, "TIME", "the latest answer: 10, 0.5, 500ms or 2m; default 10 seconds")
         ->group("Common");
     if (sub->json) {
@@ -73,7 +74,14 @@ Subcommand* Catalogue::find(const std::string& name) {
 Result<CommonOptions> Catalogue::common() const {
   CommonOptions common;
   common.dir = draft_.dir;
+  common.cluster = draft_.cluster;
   common.json = draft_.json;
+  if (draft_.dir && draft_.cluster) {
+    return fail(Errc::invalid_argument, "--dir and --cluster: both name a cluster; give one of them");
+  }
+  if (draft_.cluster && draft_.cluster->empty()) {
+    return fail(Errc::invalid_argument, "--cluster: is empty; name a cluster.toml, or its folder");
+  }
   if (draft_.dir && draft_.dir->empty()) {
     return fail(Errc::invalid_argument, "--dir: is empty; name a folder");
   }

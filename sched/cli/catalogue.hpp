@@ -30,6 +30,7 @@ struct Subcommand {
 // The common options as CLI11 leaves them.
 struct CommonDraft {
   std::optional<std::string> dir;
+  std::optional<std::string> cluster;
   std::optional<std::string> timeout;
   bool json{};
 };

@@ -1,9 +1,12 @@
 #include "sched/cli/cluster.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "wire/daemon/config_file.hpp"
 #include "wire/daemon/durable_file.hpp"
+#include "wire/socket/endpoint.hpp"
 
 namespace muster::cli {
 namespace {
@@ -18,26 +21,100 @@ std::string without_slashes(std::string dir) {
   return dir;
 }
 
+bool exists(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+// A cluster.toml.
+Result<ClusterPlace> read_place(const std::string& file, const std::string& source) {
+  const auto entries = read_config(file);
+  if (!entries) {
+    return fail(Errc::unreachable, entries.error().text + " (" + source + ")");
+  }
+  const std::vector<OptionFace> known{{"dir", ConfigKind::text, false, "folder of the sockets gang.ipc and master.ipc"},
+                                      {"gang", ConfigKind::text, false, "endpoint of the batch scheduler"},
+                                      {"master", ConfigKind::text, false, "endpoint of the master"}};
+  if (const auto checked = as_arguments(*entries, known, {}); !checked) {
+    return tl::unexpected(checked.error());
+  }
+  ClusterPlace place{file.substr(0, file.rfind('/')), source, true, "", "", ""};
+  for (const ConfigEntry& entry : *entries) {
+    const std::string& value = entry.values.front();
+    if (entry.path.front() == "dir") {
+      place.dir = without_slashes(value);
+    } else {
+      if (const auto endpoint = parse_endpoint(value); !endpoint) {
+        return fail(Errc::invalid_argument, entry.place + ": " + entry.path.front() + ": " + endpoint.error().text);
+      }
+      (entry.path.front() == "gang" ? place.gang : place.master) = value;
+    }
+  }
+  return place;
+}
+
+// A folder, or a cluster.toml.
+Result<ClusterPlace> look_at(const std::string& path, const std::string& source) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path, ignored)) {
+    return read_place(path, source);
+  }
+  ClusterPlace place;
+  place.dir = path;
+  place.source = source;
+  if (!exists(place.record_path())) {
+    if (exists(path + "/cluster.toml")) {
+      return read_place(path + "/cluster.toml", source);
+    }
+    place.installed = exists(place.socket_path("gang")) || exists(place.socket_path("master"));
+  }
+  return place;
+}
+
 }  // namespace
 
+std::string ClusterPlace::endpoint(const std::string& daemon) const {
+  const std::string& chosen = daemon == "gang" ? gang : master;
+  return (daemon == "gang" || daemon == "master") && !chosen.empty() ? chosen : "ipc://" + socket_path(daemon);
+}
+
 Result<ClusterPlace> find_place(const CommonOptions& common, const std::function<const char*(const char*)>& getenv,
-                                const std::string& home, const std::string& working_directory) {
-  ClusterPlace place;
-  const char* const from_environment = getenv("MUSTER_DIR");
+                                const std::string& home, const std::string& working_directory,
+                                const std::string& system_file) {
+  const auto variable = [&](const char* name) -> std::string {
+    const char* const value = getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  const auto absolute = [&](const std::string& path) {
+    return without_slashes(path.starts_with('/') ? path : working_directory + "/" + path);
+  };
   if (common.dir) {
-    place = {*common.dir, "--dir"};
-  } else if (from_environment != nullptr && *from_environment != '\0') {
-    place = {from_environment, "MUSTER_DIR"};
-  } else if (!home.empty()) {
-    place = {home + "/.muster", "the default"};
-  } else {
-    return fail(Errc::unreachable, "there is no home directory to look for a cluster in; give --dir or set MUSTER_DIR");
+    return look_at(absolute(*common.dir), "--dir");
   }
-  if (!place.dir.starts_with('/')) {
-    place.dir = working_directory + "/" + place.dir;
+  if (common.cluster) {
+    auto place = look_at(absolute(*common.cluster), "--cluster");
+    if (place) {
+      place->named = *common.cluster;
+    }
+    return place;
   }
-  place.dir = without_slashes(place.dir);
-  return place;
+  for (const char* name : {"MUSTER_DIR", "MUSTER_CLUSTER"}) {
+    if (const std::string value = variable(name); !value.empty()) {
+      return look_at(absolute(value), name);
+    }
+  }
+  const std::string own = without_slashes(absolute(home + "/.muster"));
+  if (!home.empty() && (exists(own + "/cluster.json") || exists(own + "/cluster.toml"))) {
+    return look_at(own, "the default");
+  }
+  if (exists(system_file)) {
+    return look_at(system_file, system_file);
+  }
+  if (home.empty()) {
+    return fail(Errc::unreachable, "there is no home directory to look for a cluster in, and no " + system_file +
+                                       "; give --dir or set MUSTER_DIR");
+  }
+  return look_at(own, "the default");
 }
 
 const DaemonRecord* ClusterRecord::find(const std::string& name) const {

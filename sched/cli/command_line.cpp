@@ -8,7 +8,7 @@
 #include "sched/cli/exit_codes.hpp"
 #include "sched/cli/help_text.hpp"
 #include "sched/cli/job_option_table.hpp"
-#include "sched/cli/suggest.hpp"
+#include "wire/base/suggest.hpp"
 
 namespace muster::cli {
 namespace {
@@ -208,11 +208,11 @@ tl::expected<Parsed, Stop> parse_command_line(std::span<const std::string> args)
       return Parsed{{}, VersionCommand{}};
     }
     words.push_back(arg);
-    if (arg == "--json" || arg.starts_with("--dir=") || arg.starts_with("--timeout=")) {
+    if (arg == "--json" || arg.starts_with("--dir=") || arg.starts_with("--cluster=") || arg.starts_with("--timeout=")) {
       continue;
     }
-    if (arg != "--dir" && arg != "--timeout") {
-      const std::vector<std::string> known{"--dir", "--timeout", "--json", "--help", "--version"};
+    if (arg != "--dir" && arg != "--cluster" && arg != "--timeout") {
+      const std::vector<std::string> known{"--dir", "--cluster", "--timeout", "--json", "--help", "--version"};
       const std::string near = nearest(arg, known);
       return tl::unexpected(usage_error("unknown option " + arg + " before the command" +
                                         (near.empty() ? "; see: muster help" : "; did you mean " + near + "?")));

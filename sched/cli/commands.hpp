@@ -16,6 +16,7 @@ namespace muster::cli {
 // What every subcommand takes.
 struct CommonOptions {
   std::optional<std::string> dir;                 // --dir
+  std::optional<std::string> cluster;             // --cluster: a cluster.toml, or a folder
   Duration timeout = Duration::from_seconds(10);  // of the whole conversation
   bool json{};
 };
@@ -188,10 +189,14 @@ struct TopoCommand {
   std::string svg;                          // a file for the picture; empty: text
 };
 struct ConfigCommand {};
+struct KeygenCommand {
+  bool show{};                              // only print the public key that is there
+};
 struct VersionCommand {};
 
 using Command = std::variant<SubmitCommand, BatchCommand, RunCommand, AllocCommand, AttachCommand, ExecCommand, QueueCommand, JobCommand,
                              WaitCommand, CancelCommand, HoldCommand, LogsCommand, ListCommand, DrainCommand, TopoCommand,
-                             BenchCommand, UpCommand, DownCommand, ConfigCommand, VersionCommand>;
+                             BenchCommand, UpCommand, DownCommand, ConfigCommand, KeygenCommand,
+                             VersionCommand>;
 
 }  // namespace muster::cli

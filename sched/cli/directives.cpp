@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "sched/cli/suggest.hpp"
+#include "wire/base/suggest.hpp"
 #include "sched/cli/table.hpp"
 
 namespace muster::cli {

@@ -118,6 +118,9 @@ int down(const CommonOptions& common, const DownCommand& command) {
   if (!place) {
     return complain(place.error());
   }
+  if (place->installed) {
+    return complain_installed(*place);
+  }
   auto record = load_cluster(*place);
   if (!record) {
     return complain(record.error());

@@ -36,7 +36,8 @@ std::string overview(const std::vector<std::unique_ptr<Subcommand>>& subcommands
   text +=
       "\n"
       "Help on one command: muster help COMMAND. Exit codes: muster help exit-codes.\n"
-      "The cluster is the one in --dir, else $MUSTER_DIR, else ~/.muster.\n"
+      "The cluster is the one of --dir or --cluster, else $MUSTER_DIR, else $MUSTER_CLUSTER, else the one in ~/.muster,\n"
+      "else the one that /etc/muster/cluster.toml names.\n"
       "\n"
       "First steps:\n"
       "  muster up                          a cluster on this machine\n"

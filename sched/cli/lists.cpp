@@ -74,6 +74,10 @@ int list(Session& session, const ListCommand& command) {
 }
 
 int config(Session& session, const ConfigCommand&) {
+  if (session.place().installed) {
+    complain("this cluster's settings are in the configuration files of its daemons (see docs/config.md)");
+    return kFailed;
+  }
   const std::vector<Setting> settings = settings_of(session.place(), session.record());
   say(session.common().json ? settings_json(settings).dump(2) + "\n" : render_settings(settings));
   return kOk;

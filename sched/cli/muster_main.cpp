@@ -32,6 +32,9 @@ int act(const CommonOptions& common, const Command& command) {
       return run_in_allocation(context, **place, *wanted);
     }
   }
+  if (const auto* wanted = std::get_if<KeygenCommand>(&command)) {
+    return keygen(common, *wanted);
+  }
   auto session = Session::open(common);
   if (!session) {
     return complain(session.error());
@@ -57,6 +60,7 @@ int act(const CommonOptions& common, const Command& command) {
     int operator()(const ConfigCommand& c) const { return config(session, c); }
     int operator()(const UpCommand&) const { return kUsage; }
     int operator()(const DownCommand&) const { return kUsage; }
+    int operator()(const KeygenCommand&) const { return kUsage; }
     int operator()(const VersionCommand&) const { return kUsage; }
   };
   return std::visit(Act{**session}, command);

@@ -2,7 +2,7 @@
 #include <array>
 
 #include "sched/cli/catalogue.hpp"
-#include "sched/cli/suggest.hpp"
+#include "wire/base/suggest.hpp"
 
 namespace muster::cli {
 namespace {

@@ -178,6 +178,21 @@ void add_drain(Catalogue& catalogue, bool undrain) {
   sub.finish = [command]() -> Result<Command> { return *command; };
 }
 
+void add_keygen(Catalogue& catalogue) {
+  auto command = std::make_shared<KeygenCommand>();
+  Subcommand& sub = catalogue.add(
+      {"keygen", "Cluster", "make this host's key pair, for a cluster of several hosts",
+       "Writes DIR/muster.key, for its owner alone, and prints the public key. The master's list of keys (DIR/keys.toml) then says\n"
+       "what it allows:\n"
+       "  [keys]\n  '<public key>' = \"node n1\"       or \"framework\", or \"operator\"\n"
+       "Others connect to a daemon of this host by its public key: tcp://HOST:PORT#<public key>\n"
+       "Examples:\n  muster keygen --dir /etc/muster\n  muster keygen --dir /etc/muster --show\n"
+       "Exit codes: 0 made (or shown), 1 there is one already (or none to show), 2 bad option.\n"},
+      false);
+  sub.app->add_flag("--show", command->show, "make nothing: print the public key that is there");
+  sub.finish = [command]() -> Result<Command> { return *command; };
+}
+
 void add_topo(Catalogue& catalogue) {
   auto draft = std::make_shared<TopoCommand>();
   Subcommand& sub = catalogue.add({"topo", "Cluster", "draw a node: packages, NUMA nodes, caches, cores and cpus",
@@ -207,6 +222,7 @@ void add_cluster_subcommands(Catalogue& catalogue) {
       .add({"config", "Cluster", "list the settings of this cluster and their defaults", "Exit codes: 0 listed, 3 no cluster.\n"},
            true)
       .finish = []() -> Result<Command> { return ConfigCommand{}; };
+  add_keygen(catalogue);
   catalogue.add({"version", "Cluster", "print the version", "Exit codes: 0.\n"}, true).finish = []() -> Result<Command> {
     return VersionCommand{};
   };

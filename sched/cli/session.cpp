@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -33,8 +34,8 @@ std::string current_directory() {
   return text;
 }
 
-bool answers(Context& context, const std::string& path) {
-  auto endpoint = ipc_endpoint(path);
+bool answers(Context& context, const std::string& text) {
+  auto endpoint = parse_endpoint(text);
   if (!endpoint) {
     return false;
   }
@@ -73,6 +74,13 @@ int complain(const Error& error) {
   return exit_code_of(error.code);
 }
 
+int complain_installed(const ClusterPlace& place) {
+  complain("the cluster in " + place.dir + " (" + place.source +
+           ") was not made by `muster up`: its daemons are started and ended by others; for one of your own name another folder: "
+           "muster up --dir DIR");
+  return kFailed;
+}
+
 void say(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 Result<ClusterPlace> place_of(const CommonOptions& common) {
@@ -90,7 +98,7 @@ Result<std::unique_ptr<Session>> Session::open(const CommonOptions& common) {
   if (!place) {
     return tl::unexpected(place.error());
   }
-  auto record = load_cluster(*place);
+  auto record = place->installed ? Result<ClusterRecord>(ClusterRecord{}) : load_cluster(*place);
   if (!record) {
     return tl::unexpected(record.error());
   }
@@ -106,7 +114,16 @@ Result<Conversation*> Session::conversation(std::unique_ptr<Conversation>& slot,
   if (slot) {
     return slot.get();
   }
-  const std::string path = place_.socket_path(daemon);
+  const std::string where = place_.endpoint(daemon);
+  if (place_.installed) {
+    const std::string cluster = who + " of this cluster (" + where + ", " + place_.source + ")";
+    if (where.starts_with("ipc://") && ::access(where.c_str() + 6, W_OK) != 0 && errno == EACCES) {
+      return fail(Errc::unreachable, cluster + " is closed to you; its daemons let every user in with --all-users");
+    }
+    if (!answers(context_, where)) {
+      return fail(Errc::unreachable, cluster + " does not answer; is muster-" + daemon + " running on this host?");
+    }
+  }
   const DaemonRecord* known = record_.find(daemon);
   if (known != nullptr && known->process.pid == 0) {
     return fail(Errc::unreachable, "the cluster in " + place_.dir + " (" + place_.source +
@@ -114,17 +131,13 @@ Result<Conversation*> Session::conversation(std::unique_ptr<Conversation>& slot,
   }
   const auto boot = boot_id();
   const bool alive = known != nullptr && boot && is_running(record_, *known, *boot);
-  if (!alive && !answers(context_, path)) {
+  if (!place_.installed && !alive && !answers(context_, where)) {
     const std::string why = last_error(place_, daemon);
     return fail(Errc::unreachable, who + " of the cluster in " + place_.dir + " (" + place_.source + ") does not run; " +
                                        (why.empty() ? "" : "it ended with: " + why + "; ") + "start it again: muster up" +
                                        place_.hint());
   }
-  auto endpoint = ipc_endpoint(path);
-  if (!endpoint) {
-    return tl::unexpected(endpoint.error());
-  }
-  auto opened = Conversation::open(context_, who + " at " + path, endpoint->to_string());
+  auto opened = Conversation::open(context_, who + " at " + where, where);
   if (!opened) {
     return tl::unexpected(opened.error());
   }

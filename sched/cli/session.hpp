@@ -55,6 +55,8 @@ void say(const std::string& text);
 // Sleeps until `fd` is readable or the instant has come.
 void wait_readable(int fd, Instant until);
 // The place for these options, from the process's environment.
+// `up` and `down` are not for installed clusters: says so.
+[[nodiscard]] int complain_installed(const ClusterPlace& place);
 [[nodiscard]] Result<ClusterPlace> place_of(const CommonOptions& common);
 
 }  // namespace muster::cli

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sched/cli/conversation.hpp"
-#include "sched/cli/suggest.hpp"
+#include "wire/base/suggest.hpp"
 #include "sched/cli/table.hpp"
 #include "sched/cli/values.hpp"
 

@@ -301,6 +301,9 @@ int up(const CommonOptions& common, const UpCommand& command) {
   if (!place) {
     return complain(place.error());
   }
+  if (place->installed) {
+    return complain_installed(*place);
+  }
   std::error_code ignored;
   const bool known = std::filesystem::exists(place->record_path(), ignored);
   const std::uint32_t nodes_max = command.fake ? 1 : command.nodes.value_or(1);

@@ -48,6 +48,7 @@ struct Peer {
   std::uint32_t uid{};
   std::uint32_t pid{};
   std::uint32_t gid{};
+  std::string user{};   // of a Submit: the name of `uid`; empty = the submitter's word stands
 };
 
 struct UserFrame {

@@ -21,6 +21,8 @@ constexpr std::size_t kUserLinksMax = 4096;
 constexpr std::size_t kSmallBatchOps = 4;
 constexpr Duration kFastWrite = Duration::from_us(600);
 constexpr Duration kStatusEvery = Duration::from_seconds(60);
+constexpr Duration kUserNameKept = Duration::from_seconds(60);
+constexpr std::size_t kUserNamesMax = 10'000;
 constexpr Duration kUserSilence = Duration::from_seconds(600);
 
 [[nodiscard]] std::uint64_t number_in(const std::string& text) {
@@ -45,6 +47,9 @@ GangShell::GangShell(GangPlan plan, LockFile lock, SqliteStore store, Wakeup sto
 
 Result<std::unique_ptr<GangShell>> GangShell::open(Context& context, GangPlan plan) {
   const std::string folder = plan.dir + "/gang";
+  if (auto made = make_directory(plan.dir, plan.config.owner_only ? 0700 : 0755); !made) {
+    return tl::unexpected(made.error());
+  }
   if (auto made = make_directory(folder); !made) {
     return tl::unexpected(made.error());
   }
@@ -60,13 +65,22 @@ Result<std::unique_ptr<GangShell>> GangShell::open(Context& context, GangPlan pl
   if (!stored) {
     return tl::unexpected(stored.error());
   }
-  auto master = Dealer::connect(context, plan.master);
+  SocketOptions socket_options;
+  socket_options.keys = plan.keys;
+  auto master = Dealer::connect(context, plan.master, socket_options);
   if (!master) {
     return tl::unexpected(master.error());
   }
   auto users = Router::bind(context, plan.listen);
   if (!users) {
     return tl::unexpected(users.error());
+  }
+  if (!plan.config.owner_only) {
+    for (const Endpoint& endpoint : users->endpoints()) {
+      if (auto opened = open_to_all(endpoint.path); !opened) {
+        return tl::unexpected(opened.error());
+      }
+    }
   }
   std::unique_ptr<GangShell> shell(new GangShell(std::move(plan), *std::move(lock), *std::move(store), *std::move(stored),
                                                  *std::move(master), *std::move(users)));
@@ -117,6 +131,7 @@ void GangShell::read_master() {
       core_->on_master_link_down(now());
     }
   }
+  refusals_.look(master_, now().mono);
   for (int i = 0; i < kBatchMax; ++i) {
     const auto got = master_.receive(buffer_);
     if (!got) {
@@ -127,6 +142,7 @@ void GangShell::read_master() {
       return;
     }
     if (const auto frame = verify_frame(buffer_)) {
+      refusals_.hear(**frame, now().mono);
       core_->on_master_frame(**frame, now());
     } else {
       log::warn("a frame of the master does not verify: " + frame.error().text);  // the gap it leaves ends the life
@@ -149,7 +165,11 @@ void GangShell::read_users() {
     const auto frame = in.several_parts ? tl::unexpected(FrameError{fb::RefusedCode::Malformed, "a message of several parts"})
                                         : verify_frame(buffer_);
     if (frame) {
-      core_->on_user_frame(in.link, {in.peer.local, in.peer.uid, in.peer.pid, in.peer.gid}, **frame, now());
+      Peer peer{in.peer.local, in.peer.uid, in.peer.pid, in.peer.gid};
+      if (peer.local && (*frame)->body_type() == fb::Body::Submit) {
+        peer.user = name_of(peer.uid);
+      }
+      core_->on_user_frame(in.link, peer, **frame, now());
     } else {
       core_->on_bad_user_frame(in.link, frame.error(), now());
     }
@@ -163,6 +183,19 @@ void GangShell::read_users() {
       core_->on_user_lost(link, now());
     }
   }
+}
+
+const std::string& GangShell::name_of(std::uint32_t uid) {
+  const Instant time = now().mono;
+  auto known = users_known_.find(uid);
+  if (known == users_known_.end() || time - known->second.asked > kUserNameKept) {
+    if (users_known_.size() >= kUserNamesMax) {
+      users_known_.clear();
+    }
+    std::string name = user_name(uid);
+    known = users_known_.insert_or_assign(uid, KnownUser{name.empty() ? std::to_string(uid) : std::move(name), time}).first;
+  }
+  return known->second.name;
 }
 
 Status GangShell::settle() {

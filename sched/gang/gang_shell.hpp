@@ -10,11 +10,13 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "sched/gang/gang_core.hpp"
 #include "sched/gang/store_sqlite.hpp"
 #include "sched/gang/store_writer.hpp"
+#include "wire/daemon/link_refusals.hpp"
 #include "wire/daemon/lock_file.hpp"
 #include "wire/daemon/signals.hpp"
 #include "wire/socket/dealer.hpp"
@@ -27,6 +29,7 @@ struct GangPlan {
   std::string dir;                   // of the cluster
   Endpoint master;
   std::vector<Endpoint> listen;      // DIR/gang.ipc first
+  KeyPair keys;                      // who this host is to a master elsewhere
   GangConfig config;                 // framework, incarnation and seed are the shell's
 };
 
@@ -48,6 +51,7 @@ class GangShell {
   void send_to_master();
   void send_to_users();
   void log_status();
+  const std::string& name_of(std::uint32_t uid);
   [[nodiscard]] Now now() const { return clock_.now(); }
 
   GangPlan plan_;
@@ -56,6 +60,7 @@ class GangShell {
   StoreWriter writer_;
   Duration last_write_;                // how long the last small batch took
   Dealer master_;
+  LinkRefusals refusals_;
   Router users_;
   SystemClock clock_;
   Poller poller_;
@@ -67,6 +72,11 @@ class GangShell {
   Instant status_logged_;
   std::string status_;
   FrameBytes buffer_;
+  struct KnownUser {
+    std::string name;
+    Instant asked;
+  };
+  std::unordered_map<std::uint32_t, KnownUser> users_known_;  // by uid; looked up, never iterated
 };
 
 }  // namespace muster::gang

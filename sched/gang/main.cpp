@@ -11,6 +11,8 @@
 #include "sched/gang/gang_shell.hpp"
 #include "sched/gang/policies/policy.hpp"
 #include "wire/base/units.hpp"
+#include "wire/daemon/config_arguments.hpp"
+#include "wire/daemon/key_file.hpp"
 #include "wire/daemon/log.hpp"
 #include "wire/daemon/machine.hpp"
 
@@ -25,6 +27,8 @@ constexpr int kUsage = 2;
 
 struct Arguments {
   std::string dir;
+  std::string config;
+  std::string key;
   std::string master;
   std::vector<std::string> listen;
   std::string policy = "fifo";
@@ -43,12 +47,18 @@ struct Arguments {
 
 void define(CLI::App& app, Arguments& a) {
   app.add_option("--dir", a.dir, "The cluster's folder: DIR/gang.ipc and DIR/gang/ are made here")->required();
-  app.add_option("--master", a.master, "The master's endpoint. Default: ipc://DIR/master.ipc");
-  app.add_option("--listen", a.listen, "More endpoints for users: ipc:///path");
+  app.add_option("--config", a.config, kConfigHelp);
+  app.add_option("--master", a.master,
+                 "The master's endpoint; on another host tcp://HOST:PORT#KEY, with its public key. Default: ipc://DIR/master.ipc")
+      ->check([](const std::string& text) { return fault_of(parse_endpoint(text)); });
+  app.add_option("--key", a.key, "This host's key pair, made by `muster keygen`. Default: DIR/muster.key, if it is there");
+  app.add_option("--listen", a.listen, "More endpoints for users: ipc:///path")
+      ->check([](const std::string& text) { return fault_of(parse_endpoint(text)); });
   app.add_option("--policy", a.policy, "In which order jobs are tried: fifo")->capture_default_str();
   app.add_option("--name", a.name, "This framework's name at the master")->capture_default_str();
   app.add_option("--role", a.role, "The role its share is counted to")->capture_default_str();
   app.add_option("--default-time", a.default_time, "Time limit of jobs that give none, as in 'submit --time'")
+      ->check([](const std::string& text) { return fault_of(parse_time_limit(text)); })
       ->capture_default_str();
   app.add_option("--array-max", a.array_max, "Most elements of an array")->capture_default_str();
   app.add_option("--running-max", a.running_max, "Most attempts that live at once")->check(CLI::PositiveNumber)->capture_default_str();
@@ -68,10 +78,16 @@ Result<GangPlan> plan_of(const Arguments& a) {
   if (!master) {
     return tl::unexpected(master.error());
   }
-  if (!master->is_local()) {
-    return fail(Errc::unsupported, "--master " + a.master + ": masters on other hosts need keys, which this version has not");
-  }
   plan.master = *std::move(master);
+  auto keys = own_keys(a.key, a.dir);
+  if (!keys) {
+    return tl::unexpected(keys.error());
+  }
+  plan.keys = *std::move(keys);
+  if (!plan.master.is_local() && plan.keys.empty()) {
+    return fail(Errc::unsupported, "--master " + plan.master.address() + ": a master on another host wants to know who this is; make a "
+                                       "key pair with `muster keygen --dir " + a.dir + "` and put its public key into the master's list");
+  }
   auto own = ipc_endpoint(a.dir + "/gang.ipc");
   if (!own) {
     return tl::unexpected(own.error());
@@ -137,8 +153,13 @@ int main(int argc, char** argv) {
   CLI::App app{"The muster batch framework: queues jobs, fills offers with them, remembers how they ended."};
   Arguments arguments;
   define(app, arguments);
+  auto configured = configured_arguments<CLI::App, Arguments>(argc, argv, define);
+  if (!configured) {
+    std::fprintf(stderr, "muster-gang: %s\n", configured.error().text.c_str());
+    return kUsage;
+  }
   try {
-    app.parse(argc, argv);
+    app.parse(configured->arguments);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {
       return app.exit(error);

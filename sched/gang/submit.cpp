@@ -44,6 +44,9 @@ void GangCore::Impl::on_submit(LinkId from, const Peer& peer, const fb::Submit& 
   std::unique_ptr<fb::JobSpecT> spec(submit.spec()->UnPack());
   spec->uid = peer.uid;  // whoever the submitter claims to be
   spec->gid = peer.gid;
+  if (!peer.user.empty()) {
+    spec->user = peer.user;
+  }
   if (inventory_known && !capacities.empty()) {
     if (const auto fault = find_never_fits(shape_of(*submit.spec()), memory_per_cpu, capacities)) {
       const Instant due = inventory_changed + kInventoryQuiet;

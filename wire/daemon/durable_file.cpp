@@ -108,6 +108,18 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   }
 }
 
+Status open_to_all(const std::string& path) {
+  if (::chmod(path.c_str(), 0666) != 0) {
+    return fail_errno(errno, "chmod 0666 " + path);
+  }
+  const std::string folder = path.substr(0, path.rfind('/'));
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) == 0 && (info.st_mode & 0001U) == 0) {
+    return fail(Errc::permission, "other users can't reach " + path + ": its folder is closed to them; chmod 0755 " + folder);
+  }
+  return {};
+}
+
 Status make_directory(const std::string& path, std::uint32_t mode) {
   if (path.empty()) {
     return fail(Errc::invalid_argument, "a folder needs a name");

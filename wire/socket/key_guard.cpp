@@ -21,6 +21,16 @@ Instant mono_now() { return SystemClock{}.now().mono; }
 
 std::string_view text_of(const zmq::message_t& part) { return {part.data<char>(), part.size()}; }
 
+// libzmq writes IPv4 peers as IPv6 ones.
+std::string address_of(const zmq::message_t& part) {
+  std::string_view text = text_of(part);
+  constexpr std::string_view kMapped = "::ffff:";
+  if (text.starts_with(kMapped)) {
+    text.remove_prefix(kMapped.size());
+  }
+  return std::string(text);
+}
+
 // All parts of the next message; none when there is no message.
 std::vector<zmq::message_t> receive_parts(zmq::socket_t& socket) {
   std::vector<zmq::message_t> parts;
@@ -136,7 +146,7 @@ void KeyGuard::answer_one() {
     if (ward != wards_.end()) {
       welcome = ward->second.allowed->contains(key);
       if (!welcome) {
-        note(ward->second, "key " + key.text() + " from " + std::string(text_of(asked[kAddress])) +
+        note(ward->second, "key " + key.text() + " from " + address_of(asked[kAddress]) +
                                ", which is not in the list of keys");
       }
     }

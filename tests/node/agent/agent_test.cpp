@@ -336,7 +336,7 @@ TEST_CASE("a second agent of a node, and bad options, end with one clear line") 
   CHECK(run({}, 1).find("already running") != std::string::npos);
   CHECK(run({"--first-cpu", "x"}, 2).find("--first-cpu") != std::string::npos);
   CHECK(run({"--count", "9lives"}, 2).find("--count 9lives") != std::string::npos);
-  CHECK(run({"--master", "tcp://10.0.0.1:5"}, 2).find("need keys") != std::string::npos);
+  CHECK(run({"--master", "tcp://10.0.0.1:5"}, 2).find("muster keygen") != std::string::npos);
   CHECK(run({"--reserve-memory", "5G"}, 2).find("--reserve-memory 5G") != std::string::npos);
   CHECK(run({"--launcher", "/nowhere"}, 1).find("/nowhere") != std::string::npos);
 }

@@ -61,6 +61,36 @@ TEST_CASE("the cluster is named by --dir, then MUSTER_DIR, then home") {
   CHECK_FALSE(find_place(common, none, "", "/w"));
 }
 
+TEST_CASE("an installed cluster is found after one's own, and its cluster.toml is checked") {
+  char name[] = "/tmp/mct.XXXXXX";
+  const std::string folder = ::mkdtemp(name);
+  const auto write = [&](const std::string& file, const std::string& text) { std::ofstream(folder + "/" + file) << text; };
+  const auto find = [&](const CommonOptions& common, const std::string& variable) {
+    return find_place(common, [&](const char* asked) -> const char* {
+      return !variable.empty() && variable.substr(0, variable.find('=')) == asked ? variable.c_str() + variable.find('=') + 1 : nullptr;
+    }, folder + "/home", "/w", folder + "/system.toml");
+  };
+  write("system.toml", "dir = '/var/lib/muster/'\n");
+  write("cluster.toml", "gang = 'ipc:///g'\nmaster = 'tcp://127.0.0.1:5051'\n");
+  CommonOptions common;
+  CHECK(find(common, "")->dir == "/var/lib/muster");
+  CHECK(find(common, "")->installed);
+  CHECK(find(common, "")->endpoint("gang") == "ipc:///var/lib/muster/gang.ipc");
+  CHECK(find(common, "MUSTER_CLUSTER=" + folder)->endpoint("gang") == "ipc:///g");
+  CHECK(find(common, "MUSTER_CLUSTER=" + folder + "/cluster.toml")->endpoint("master") == "tcp://127.0.0.1:5051");
+  CHECK(find(common, "MUSTER_DIR=/elsewhere")->dir == "/elsewhere");
+  std::filesystem::create_directories(folder + "/home/.muster");
+  write("home/.muster/cluster.json", "{}");
+  CHECK(find(common, "")->dir == folder + "/home/.muster");
+  CHECK_FALSE(find(common, "")->installed);
+  common.cluster = folder + "/cluster.toml";
+  CHECK(find(common, "MUSTER_DIR=/elsewhere")->endpoint("gang") == "ipc:///g");
+  CHECK(find(common, "")->hint() == " --cluster " + folder + "/cluster.toml");
+  write("cluster.toml", "gang = 'ipc:///g'\nmaster = 'nonsense'\n");
+  CHECK_THAT(find(common, "").error().text, Contains("cluster.toml:2: master") && Contains("must begin with ipc:// or tcp://"));
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("a cluster's record reads back as written") {
   const auto back = cluster_from_json(to_json(record()));
   REQUIRE(back);

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "sched/cli/suggest.hpp"
+#include "wire/base/suggest.hpp"
 
 namespace muster::cli {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace muster::cli {
+namespace muster {
 
 // Single-letter edits between the two, a swap of neighbours counting as one.
 [[nodiscard]] std::size_t edit_distance(std::string_view a, std::string_view b);
@@ -15,4 +15,4 @@ namespace muster::cli {
 // `word`; "" when nothing is. The first of equals wins.
 [[nodiscard]] std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
-}  // namespace muster::cli
+}  // namespace muster

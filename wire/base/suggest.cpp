@@ -1,9 +1,9 @@
-#include "sched/cli/suggest.hpp"
+#include "wire/base/suggest.hpp"
 
 #include <algorithm>
 #include <vector>
 
-namespace muster::cli {
+namespace muster {
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   // Three rows of the usual table: two back (for swaps), one back, and the present one.
@@ -48,4 +48,4 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   return best;
 }
 
-}  // namespace muster::cli
+}  // namespace muster
