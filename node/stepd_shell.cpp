@@ -10,6 +10,7 @@
 
 #include "node/stepd_tags.hpp"
 #include "wire/daemon/log.hpp"
+#include "wire/socket/curve.hpp"
 
 namespace muster::node {
 namespace {
@@ -61,6 +62,13 @@ Status StepdShell::listen() {
     wanted.push_back(*outside);
   }
   RouterOptions options;
+  if (!plan_.facts.listen.empty()) {
+    auto keys = make_key_pair();  // of this job: whoever connects learns the public one from an agent
+    if (!keys) {
+      return tl::unexpected(keys.error());
+    }
+    options.socket.keys = *std::move(keys);
+  }
   options.socket.send_frames_max = 256;  // what a reader does not take is better off in our queue
   auto router = Router::bind(context_, wanted, options);
   if (!router) {

@@ -135,10 +135,16 @@ fb::StepRowT StepCore::Impl::row_of(const Step& step) const {
 
 void StepCore::Impl::end_step(Step& step, Now now) {
   const bool asked_for_mpi = step.spec.mpi == "pmix" || step.spec.mpi == "pmi1";
-  if (!step.stopping && asked_for_mpi && !step.any_connected && step.layout.ntasks > 1 && step.worst_code == 0) {
-    step.worst_code = 1;
-    step.text = "--mpi=" + step.spec.mpi + " was asked for, and none of the " + std::to_string(step.layout.ntasks) +
-                " ranks spoke it: each was a program by itself. Is it built for another MPI? Open MPI takes pmix, MPICH pmi1";
+  if (!step.stopping && asked_for_mpi && !step.any_connected && step.layout.ntasks > 1) {
+    const std::string hint = "Is it built for another MPI? Open MPI takes pmix, MPICH pmi1";
+    if (step.worst_code == 0 && step.worst_signal == 0) {
+      step.worst_code = 1;
+      step.text = "--mpi=" + step.spec.mpi + " was asked for, and none of the " + std::to_string(step.layout.ntasks) +
+                  " ranks spoke it: each was a program by itself. " + hint;
+    } else {
+      step.text += "; none of the " + std::to_string(step.layout.ntasks) + " ranks had spoken what --mpi=" + step.spec.mpi +
+                   " asks for. " + hint;
+    }
   }
   if (step.stopping) {
     step.worst_code = step.first_code;

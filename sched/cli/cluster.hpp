@@ -26,11 +26,11 @@ namespace muster::cli {
 
 struct ClusterPlace {
   std::string dir;      // absolute
-  std::string source;   // what named it: "--dir", "--cluster", "MUSTER_DIR", "MUSTER_CLUSTER", "the default" or the system's file
+  std::string source{};  // what named it: "--dir", "--cluster", "MUSTER_DIR", "MUSTER_CLUSTER", "the default" or the system's file
   bool installed{};     // not made by `muster up`
-  std::string gang;     // endpoints, where they are not the sockets in `dir`
-  std::string master;
-  std::string named;    // as given to --cluster
+  std::string gang{};    // endpoints, where they are not the sockets in `dir`
+  std::string master{};
+  std::string named{};   // as given to --cluster
 
   [[nodiscard]] std::string record_path() const { return dir + "/cluster.json"; }
   [[nodiscard]] std::string socket_path(const std::string& daemon) const { return dir + "/" + daemon + ".ipc"; }

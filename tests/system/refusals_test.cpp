@@ -42,7 +42,7 @@ TEST_CASE("wrong commands get one clear line and a documented exit code") {
       {{"undrain", "n9"}, 4, "n9"},
       {{"submit", "bad.sh"}, 2, "bad.sh:3: unknown option --nods; did you mean --nodes?"},
       {{"batch", "bad.sh"}, 2, "bad.sh:3: unknown option --nods; did you mean --nodes?"},
-      {{"batch", "value.sh"}, 2, "value.sh:2: --mem: '4Q'"},
+      {{"batch", "value.sh"}, 2, "value.sh:2: --mem: size: '4Q'"},
       {{"batch", "job.sh"}, 4, "cpu"},
       {{"batch", "none.sh"}, 2, "none.sh: No such file"},
       {{"batch", "text"}, 2, "its first line must name the interpreter"},
