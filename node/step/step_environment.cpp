@@ -4,6 +4,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "node/exec/task_variables.hpp"
 #include "wire/model/cpu_list.hpp"
 #include "wire/model/node_list.hpp"
 
@@ -184,7 +185,12 @@ EnvironmentLines job_environment(const fb::TaskSpecT& job, const fb::StepdPlanT&
   lines.put("SLURM_NODEID", plan.member);
   lines.put("SLURM_PROCID", "0");
   lines.put("SLURM_LOCALID", "0");
-  return lines.take();
+  return overlay(plan.environment, lines.take());
+}
+
+EnvironmentLines without_task_variables(EnvironmentLines lines) {
+  std::erase_if(lines, [](const std::string& line) { return is_task_variable(name_of(line)); });
+  return lines;
 }
 
 EnvironmentLines step_environment(const StepFacts& facts) {

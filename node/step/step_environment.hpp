@@ -15,7 +15,8 @@ namespace muster::node {
 // "NAME=value" lines; a name stands once.
 using EnvironmentLines = std::vector<std::string>;
 
-// What every process of the job on this node sees; a batch script sees this and nothing more (it is rank 0 of the job).
+// What every process of the job on this node sees: the plan's MUSTER_* and Slurm's names; a batch script sees this and
+// nothing more (it is rank 0 of the job).
 [[nodiscard]] EnvironmentLines job_environment(const fb::TaskSpecT& job, const fb::StepdPlanT& plan);
 
 struct StepFacts {
@@ -36,6 +37,9 @@ struct StepFacts {
 
 // `base` with `over`'s variables in the place of its own; a name stands once, the last one wins.
 [[nodiscard]] EnvironmentLines overlay(EnvironmentLines base, const EnvironmentLines& over);
+
+// What a user's environment has from an outer job is not passed on.
+[[nodiscard]] EnvironmentLines without_task_variables(EnvironmentLines lines);
 
 // The value of a variable, or nullptr.
 [[nodiscard]] const char* value_in(const EnvironmentLines& lines, std::string_view name);

@@ -96,7 +96,7 @@ void StepCore::Impl::start_ranks(std::uint32_t number, Local& local, Now now) {
     return;
   }
   const StepFacts facts{plan.spec, plan.facts, local.spec, number, local.layout};
-  const EnvironmentLines user = overlay(plan.spec.environment, local.spec.environment);
+  const EnvironmentLines user = overlay(without_task_variables(plan.spec.environment), local.spec.environment);
   EnvironmentLines lines = overlay(user, job_environment(plan.spec, plan.facts));
   if (!batch) {
     lines = overlay(std::move(lines), step_environment(facts));

@@ -89,6 +89,15 @@ TEST_CASE("a batch script sees its job as under Slurm") {
                                                  });
 }
 
+TEST_CASE("the plan's own variables are in the environment, and an outer job's are not") {
+  Job job;
+  job.plan.environment = {"MUSTER_JOB_ID=12", "MUSTER_SUBMIT_DIR=/other"};
+  const auto lines = job_environment(job.spec, job.plan);
+  CHECK(value(lines, "MUSTER_JOB_ID") == "12");
+  CHECK(value(lines, "MUSTER_SUBMIT_DIR") == "/w");
+  CHECK(without_task_variables({"A=1", "SLURM_PROCID=3", "MUSTER_DIR=/d", "MUSTER_RANK=3"}) == EnvironmentLines{"A=1", "MUSTER_DIR=/d"});
+}
+
 TEST_CASE("what was asked for by option is in the environment") {
   Job job;
   job.spec.ntasks_per_node = 2;
