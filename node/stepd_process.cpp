@@ -19,6 +19,8 @@
 #include <climits>
 #include <cstring>
 
+#include "node/exec/command_places.hpp"
+
 namespace muster::node {
 namespace {
 
@@ -96,20 +98,6 @@ struct ChildPlan {
   }
   give_up(Stage::exec, error);
   __builtin_unreachable();
-}
-
-std::vector<std::string> places_of(const std::string& command, const std::string& path) {
-  if (command.find('/') != std::string::npos) {
-    return {command};
-  }
-  std::vector<std::string> places;
-  for (std::size_t at = 0; !command.empty() && at <= path.size();) {
-    const std::size_t end = std::min(path.find(':', at), path.size());
-    const std::string directory = path.substr(at, end - at);
-    places.push_back((directory.empty() ? "." : directory) + "/" + command);
-    at = end + 1;
-  }
-  return places;
 }
 
 StartFault fault_of(const ChildPlan& plan, const std::string& command) {
@@ -305,7 +293,7 @@ tl::expected<StartedRank, StartFault> start_rank(const step_out::StartRank& rank
     plan.argv.push_back(const_cast<char*>(word.c_str()));
   }
   plan.argv.push_back(nullptr);
-  plan.places = places_of(words.front(), search);
+  plan.places = command_places(words.front(), search);
   if (words.front().find('/') == std::string::npos && plan.places.empty()) {
     return no("command '" + words.front() + "' was not found", 127);
   }

@@ -5,27 +5,10 @@
 #include <algorithm>
 #include <climits>
 
+#include "node/exec/command_places.hpp"
 #include "node/exec/run_log.hpp"
 
 namespace muster::node {
-namespace {
-
-// Every place where the command may be; searched by the child, as the user and in the directory of the task.
-std::vector<std::string> places_of(const std::string& command, const std::string& path) {
-  if (command.find('/') != std::string::npos) {
-    return {command};
-  }
-  std::vector<std::string> places;
-  for (std::size_t at = 0; !command.empty() && at <= path.size();) {
-    const std::size_t end = std::min(path.find(':', at), path.size());
-    const std::string directory = path.substr(at, end - at);
-    places.push_back((directory.empty() ? "." : directory) + "/" + command);
-    at = end + 1;
-  }
-  return places;
-}
-
-}  // namespace
 
 std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, RankSpawn spawn) {
   auto setup = std::make_unique<RankSetup>();
@@ -53,7 +36,7 @@ std::unique_ptr<RankSetup> prepare_rank(const SpawnSettings& settings, RankSpawn
     setup->arguments.push_back(const_cast<char*>(argument.c_str()));
   }
   setup->arguments.push_back(nullptr);
-  setup->commands = places_of(task.argv.front(), setup->environment.search_path());
+  setup->commands = command_places(task.argv.front(), setup->environment.search_path());
   if (spawn.gate_fd < 0) {
     setup->started_record = run_log::encode_started(task.framework, task.attempt, WallTime(),
                                                     {RankProcess{rank.rank, 0, 0}}, spawn.group.directory());

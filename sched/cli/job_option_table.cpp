@@ -68,7 +68,7 @@ constexpr std::array<JobOption, 118> kOptions{{
     {"hold", 'H', Argument::none, kEverywhere, Use::taken, nullptr, &JobOptions::hold, "", "What kind",
      "queue it held, until muster release", ""},
     {"private-tmp", 0, Argument::none, kEverywhere, Use::taken, nullptr, &JobOptions::private_tmp, "", "What kind",
-     "/tmp and /var/tmp are the job's own", ""},
+     "/tmp and /var/tmp are the job's own (refused: not built yet)", ""},
     {"kill-grace", 0, Argument::required, kEverywhere, Use::taken, &JobOptions::kill_grace, nullptr, "SECONDS", "What kind",
      "from SIGTERM to SIGKILL at its end; default 5", ""},
     {"comment", 0, Argument::required, kEverywhere, Use::taken, &JobOptions::comment, nullptr, "TEXT", "What kind",

@@ -231,6 +231,7 @@ std::optional<Complaint> find_fault(const fb::JobSpec& spec, const SpecLimits& l
   if (count_of(spec.node_list()) != 0) return not_yet("--nodelist");
   if (count_of(spec.exclude_nodes()) != 0) return not_yet("--exclude");
   if (count_of(spec.gres()) != 0) return not_yet("--gres");
+  if (spec.private_tmp()) return not_yet("--private-tmp");
   return std::nullopt;
 }
 

@@ -81,6 +81,9 @@ TEST_CASE("bad specs are refused by the option that is wrong", "[gang]") {
   wish.dependency = "singleton";
   CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("--dependency is not supported yet") != std::string::npos);
   wish = spec();
+  wish.private_tmp = true;
+  CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("--private-tmp is not supported yet") != std::string::npos);
+  wish = spec();
   wish.working_directory = "here";
   CHECK(refusal(c.ask(submit_frame(wish, 1, 1))).find("not absolute") != std::string::npos);
 }
