@@ -114,6 +114,22 @@ TEST_CASE("a second Ctrl-C ends a step that ignores the first, and a third leave
   CHECK_THAT(outcome.err, Contains("left job"));
 }
 
+TEST_CASE("ranks of a step know their job, their node and their place in both tongues") {
+  LocalCluster cluster;
+  cluster.up({"--nodes", "2", "--cpus", "2"});
+  const std::string text = cluster.expect(
+      0, {"run", "-N", "2", "-n", "2", "--", "sh", "-cu",
+          "echo $MUSTER_RANK $MUSTER_JOB_ID $MUSTER_NTASKS $MUSTER_NNODES $MUSTER_NODE_NAME $MUSTER_LOCAL_RANK $MUSTER_CPUS "
+          "= $SLURM_PROCID $SLURM_JOB_ID $SLURM_NTASKS $SLURM_NNODES $SLURMD_NODENAME $SLURM_LOCALID"});
+  CHECK(lines_of(text).size() == 2);
+  CHECK_THAT(text, Contains("0 1 2 2 n") && Contains("1 1 2 2 n"));
+  for (const std::string& line : lines_of(text)) {
+    const auto middle = line.find(" = ");
+    REQUIRE(middle != std::string::npos);
+    CHECK(line.substr(0, 10) == line.substr(middle + 3, 10));
+  }
+}
+
 TEST_CASE("a reader that stops holds up no rank and loses nothing") {
   LocalCluster cluster;
   cluster.up({"--cpus", "2"});
