@@ -261,8 +261,8 @@ TEST_CASE("a row that is used again has no text and no place in a gang left") {
   TaskTable tasks;
   TaskIndex row = tasks.add(FrameworkIndex{0}, NodeIndex{0}, AttemptId{1, 1});
   tasks.set_part(tasks[row], {4, 9, 2});
-  tasks.set_text(tasks[row], {"0-3", "out of memory", 5, 6, -1});
-  tasks.set_text(tasks[row], {"0-1", "", 5, 6, -1});
+  tasks.set_text(tasks[row], {"0-3", "out of memory", 5, 6, -1, {}});
+  tasks.set_text(tasks[row], {"0-1", "", 5, 6, -1, {}});
   CHECK(tasks.part(tasks[row]) == TaskPart{4, 9, 2});
   REQUIRE(tasks.text(tasks[row]) != nullptr);
   CHECK(tasks.text(tasks[row])->cpus == "0-1");
@@ -270,7 +270,7 @@ TEST_CASE("a row that is used again has no text and no place in a gang left") {
   row = tasks.add(FrameworkIndex{0}, NodeIndex{0}, AttemptId{1, 2});
   CHECK(tasks.text(tasks[row]) == nullptr);
   CHECK(tasks.part(tasks[row]) == TaskPart{});
-  tasks.set_text(tasks[row], {"7", "", 0, 0, -1});
+  tasks.set_text(tasks[row], {"7", "", 0, 0, -1, {}});
   tasks.drop_text(tasks[row]);
   CHECK(tasks.text(tasks[row]) == nullptr);
 }
