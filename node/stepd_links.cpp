@@ -1,6 +1,7 @@
 // StepdShell: the agent, the parent in the tree, and queues for who does not keep up.
 #include <algorithm>
 
+#include "node/step/step_tree.hpp"
 #include "node/stepd_shell.hpp"
 #include "node/stepd_tags.hpp"
 #include "wire/daemon/log.hpp"
@@ -118,7 +119,7 @@ void StepdShell::tend_parent() {
     return;
   }
   parent_asked_ = now().mono;
-  const std::uint32_t parent = (plan_.facts.member - 1) / 32;
+  const std::uint32_t parent = parent_of(plan_.facts.member);
   if (!parent_agent_) {
     if (parent >= plan_.spec.endpoints.size()) {
       return;

@@ -78,7 +78,7 @@ constexpr std::array<JobOption, 118> kOptions{{
     {"chdir", 'D', Argument::required, kEverywhere, Use::taken, &JobOptions::chdir, nullptr, "DIR", "Files and surroundings",
      "working directory; default: this one", ""},
     {"input", 'i', Argument::required, kEverywhere, Use::taken, &JobOptions::input, nullptr, "FILE", "Files and surroundings",
-     "standard input of every task; default /dev/null", ""},
+     "standard input of every task", ""},
     {"output", 'o', Argument::required, kEverywhere, Use::taken, &JobOptions::output, nullptr, "PATTERN", "Files and surroundings",
      "output file: %j job (A_a in an array), %A array, %a index, %x name, %N node, %n node's rank, %t rank, %u user", ""},
     {"error", 'e', Argument::required, kEverywhere, Use::taken, &JobOptions::error, nullptr, "PATTERN", "Files and surroundings",

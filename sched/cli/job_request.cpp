@@ -189,6 +189,12 @@ Status take_step(const JobOptions& options, const Surroundings& here, fb::TaskKi
   if (spec.kind == fb::TaskKind::Run) {
     step->environment.clear();  // the job's
   }
+  if (spec.kind == fb::TaskKind::Run) {
+    spec.stdin_path.clear();  // the step says it
+  }
+  if (files && step->stdin_path.empty()) {
+    step->stdin_path = "/dev/null";  // nobody will come to send any
+  }
   if (files && step->stdout_path.empty()) {
     step->stdout_path = spec.array.empty() ? "muster-%j.out" : "muster-%A_%a.out";
   }

@@ -19,6 +19,9 @@ void add_table(CLI::App& app, JobOptions& job, std::uint8_t where) {
     if (option.name == "output") {
       help += where == kInRun ? "; default: it is shown here" : "; default muster-%j.out";
     }
+    if (option.name == "input") {
+      help += where == kInRun ? ": FILE, all (default: what comes here), none, or the number of the one that gets it" : "; default /dev/null";
+    }
     const auto put = [&job, &option](const std::string& value) { set_option(option, value, job); };
     CLI::Option* added = nullptr;
     if (option.argument == Argument::none) {
@@ -52,7 +55,9 @@ constexpr const char* kBatchMore =
     "Exit codes: 0 queued (with --wait: the job's own), 2 bad option, 3 no cluster, 4 refused, 5 no answer in time.\n";
 
 constexpr const char* kRunMore =
-    "Its standard output and error come here while it runs. Ctrl-C cancels the job; a second Ctrl-C leaves it.\n"
+    "Its standard output and error come here while it runs, and standard input goes to its ranks. Inside an allocation (a batch\n"
+    "script, alloc) it is a step of it, else a job of its own. Ctrl-C interrupts the ranks; a second one within a second ends\n"
+    "them, a third leaves them to end.\n"
     "Examples:\n"
     "  muster run hostname\n"
     "  muster run -n 8 -N 2 -- ./app\n"

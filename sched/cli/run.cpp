@@ -7,7 +7,6 @@
 #include "sched/cli/job_queries.hpp"
 #include "sched/cli/progress.hpp"
 #include "sched/cli/render_jobs.hpp"
-#include "sched/cli/run_request.hpp"
 #include "sched/cli/step_view.hpp"
 #include "sched/cli/submission.hpp"
 
@@ -76,7 +75,6 @@ int run(Session& session, const RunCommand& command) {
     complain("run: " + request.error().text);
     return kUsage;
   }
-  make_run(request->spec, command.job, true);
   const fb::StepSpecT step = *request->spec.step;
   auto signals = SignalFd::open({SIGINT, SIGTERM, SIGHUP, SIGWINCH});
   auto gang = session.gang();
@@ -101,7 +99,7 @@ int run(Session& session, const RunCommand& command) {
     if (link) {
       StepView view(*link, *signals,
                     {.label = command.job.label,
-                     .input = step.stdin_path.empty(),
+                     .input = step.stdin_path.empty() && step.stdin_rank != -2,
                      .terminal = step.pty && ::isatty(STDIN_FILENO) == 1,
                      .bindings = step.report_bindings,
                      .quiet = command.quiet});

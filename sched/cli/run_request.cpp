@@ -1,43 +1,9 @@
 #include "sched/cli/run_request.hpp"
 
-#include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdio>
-#include <memory>
 
 namespace muster::cli {
-namespace {
-
-// --input=all|none|RANK|FILE
-void take_input(const JobOptions& options, fb::StepSpecT& step) {
-  const std::string input = options.input.value_or("all");
-  std::uint32_t rank = 0;
-  const auto [end, error] = std::from_chars(input.data(), input.data() + input.size(), rank);
-  if (input == "all") {
-    step.stdin_path.clear();
-    step.stdin_rank = -1;
-  } else if (input == "none") {
-    step.stdin_path = "/dev/null";
-  } else if (error == std::errc{} && end == input.data() + input.size()) {
-    step.stdin_path.clear();
-    step.stdin_rank = static_cast<std::int32_t>(rank);
-  } else {
-    step.stdin_path = input;
-  }
-}
-
-void take_files(const JobOptions& options, fb::StepSpecT& step) {
-  take_input(options, step);
-  if (step.pty) {
-    step.stdin_rank = 0;
-  }
-  step.stdout_path = options.output.value_or("");
-  step.stderr_path = options.error.value_or("");
-}
-
-}  // namespace
-
 Result<fb::StepSpecT> make_run_step(const JobOptions& options, const Surroundings& here) {
   struct JobOnly {
     bool given;
@@ -80,25 +46,7 @@ Result<fb::StepSpecT> make_run_step(const JobOptions& options, const Surrounding
   if (options.kill_grace) {
     step.kill_wait_ms = job.kill_grace_ms;
   }
-  take_files(options, step);
   return step;
-}
-
-void make_run(fb::JobSpecT& spec, const JobOptions& options, bool attached) {
-  spec.kind = fb::TaskKind::Run;
-  if (!spec.step) {
-    spec.step = std::make_unique<fb::StepSpecT>();
-  }
-  fb::StepSpecT& step = *spec.step;
-  step.argv = spec.argv;
-  if (attached) {
-    spec.stdin_path.clear();
-    take_files(options, step);
-    return;
-  }
-  step.stdin_path = spec.stdin_path.empty() ? "/dev/null" : spec.stdin_path;
-  step.stdout_path = spec.stdout_path.empty() ? "muster-%j.out" : spec.stdout_path;
-  step.stderr_path = spec.stderr_path;
 }
 
 std::vector<std::string> allocation_environment(const fb::JobRowT& row, const StepPlace& place) {

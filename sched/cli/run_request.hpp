@@ -12,11 +12,6 @@ namespace muster::cli {
 // What was not asked for is left to the allocation. Errors name the option.
 [[nodiscard]] Result<fb::StepSpecT> make_run_step(const JobOptions& options, const Surroundings& here);
 
-// A job of kind Run from what make_job_request made of the same options: its one step, and where its output goes.
-//   attached   to whoever attaches, unless files were named
-//   else       to the job's files
-void make_run(fb::JobSpecT& spec, const JobOptions& options, bool attached);
-
 // For a shell that uses an allocation: "NAME=value".
 [[nodiscard]] std::vector<std::string> allocation_environment(const fb::JobRowT& row, const StepPlace& place);
 

@@ -49,7 +49,7 @@ int run_in_allocation(Context& context, const StepPlace& place, const RunCommand
   const bool terminal = spec->pty && ::isatty(STDIN_FILENO) == 1;
   StepView view(*link, *signals,
                 {.label = command.job.label,
-                 .input = spec->stdin_path.empty(),
+                 .input = spec->stdin_path.empty() && spec->stdin_rank != -2,
                  .terminal = terminal,
                  .bindings = spec->report_bindings,
                  .quiet = command.quiet});

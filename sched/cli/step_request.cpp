@@ -285,6 +285,9 @@ Result<fb::StepSpecT> make_step(const JobOptions& options, const Surroundings& h
   }
   step.environment = std::move(*environment);
   step.pty = options.pty;
+  if (step.pty) {
+    step.stdin_rank = 0;
+  }
   step.overlap = options.overlap;
   return step;
 }
