@@ -192,6 +192,11 @@ Status take_step(const JobOptions& options, const Surroundings& here, fb::TaskKi
   if (spec.kind == fb::TaskKind::Run) {
     spec.stdin_path.clear();  // the step says it
   }
+  if (options.ntasks && step->stdin_rank >= static_cast<std::int64_t>(spec.ntasks)) {
+    return fail(Errc::invalid_argument, "--input: there is no rank " + std::to_string(step->stdin_rank) + " among " +
+                                            std::to_string(spec.ntasks) + "; they count from 0. A file of that name: ./" +
+                                            std::to_string(step->stdin_rank));
+  }
   if (files && step->stdin_path.empty()) {
     step->stdin_path = "/dev/null";  // nobody will come to send any
   }

@@ -163,6 +163,7 @@ TEST_CASE("standard input reaches every rank, or the one that is named") {
   const Outcome one = run_with_input({"run", "-n", "2", "-i", "1", "--", "sh", "-c", "echo $MUSTER_RANK $(cat)"});
   CHECK_THAT(one.out, Contains("1 a b\n") && Contains("0\n"));
   CHECK(run_with_input({"run", "-n", "2", "-i", "none", "--", "cat"}).out.empty());
+  CHECK_THAT(cluster.muster({"run", "-n", "2", "-i", "2", "--", "cat"}).err, Contains("no rank 2 among 2"));
   CHECK(cluster.muster({"run", "-e", "none", "--", "sh", "-c", "echo out; echo err >&2"}).out == "out\n");
   // Nobody sends input to a queued job: it must not wait for any.
   CHECK(cluster.muster({"submit", "-W", "-n", "2", "--mpi", "none", "--kill-wait", "1", "--", "cat"}).exit_code == 0);
